@@ -1,0 +1,60 @@
+# Rackseed. Bare `make` lists what can be made; HACKING.md says more.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+TOOL    := $(GO) tool -modfile=tools/go.mod
+SUMMARY := $(GO) run ./hack/testsummary
+
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help build check-reproducible loaders demo test test-packages race lint vuln fuzz bench e2e clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: loaders ## build ./rackseed: static, reproducible, boot loaders inside
+	$(BUILD) -o rackseed ./cmd/rackseed
+
+check-reproducible: loaders ## build twice, without the cache, and compare
+	hack/reproducible.sh $(BUILD)
+
+loaders: ## fetch the iPXE boot loaders that the binary embeds (Debian package, pinned)
+	@hack/loaders.sh
+
+demo: build ## a simulated rack goes from power-off to ready: no root, no network
+	./rackseed demo
+
+test: loaders test-packages ## every test; skipped ones are listed by name at the end
+	@{ $(GO) test -race -json -timeout 10m $$(hack/packages.sh fast); \
+	   $(GO) test -json -p 1 -timeout 18m $$(hack/packages.sh slow); } | $(SUMMARY)
+
+test-packages:
+	@hack/debian-packages.sh go-race clients firmware
+
+race: ## the unit tests under the race detector, three times
+	@hack/debian-packages.sh go-race clients
+	@$(GO) test -race -count=3 -json -timeout 20m $$(hack/packages.sh fast) | $(SUMMARY)
+
+lint: ## formatting, go vet, golangci-lint (pinned in tools/go.mod), shell scripts
+	@hack/lint.sh
+
+vuln: ## known vulnerabilities in what the code calls
+	@hack/vuln.sh
+
+fuzz: ## every fuzz target for FUZZTIME (default 20s each)
+	@hack/fuzz.sh $(FUZZTIME)
+
+bench: loaders ## load beside the peers (dnsmasq, Kea, nginx), printed as ratios
+	@hack/debian-packages.sh clients bench
+	@hack/bench.sh
+
+e2e: loaders ## real unattended installs in QEMU; artifacts/ keeps their logs
+	@hack/debian-packages.sh clients firmware install
+	@hack/e2e.sh
+
+clean: ## remove what make made
+	rm -rf rackseed .cache artifacts
+	find pkg/ipxe/loaders/files -type f ! -name README.md -delete

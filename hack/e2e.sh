@@ -1,0 +1,10 @@
+#!/bin/sh
+# e2e.sh: the tests that take minutes each: real unattended installs. Their logs land in artifacts/.
+set -eu
+cd "$(dirname "$0")/.."
+mkdir -p artifacts
+if [ ! -d test/e2e ]; then
+	echo "SKIP e2e: test/e2e does not exist yet"
+	exit 0
+fi
+ARTIFACTS=$PWD/artifacts go test -tags e2e -json -count=1 -p 1 -timeout 60m ./test/e2e/... | go run ./hack/testsummary
