@@ -1,0 +1,250 @@
+package site
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Plan is what an engineer decided about a site: which machines exist, what
+// each must become, and how Rackseed may speak on the wire.
+type Plan struct {
+	Settings
+	Nodes []Node
+}
+
+// Settings is the part of a plan that is not about one machine.
+type Settings struct {
+	Site      string             `json:"site"`
+	Domain    string             `json:"domain,omitempty"`
+	Locale    Locale             `json:"locale"`
+	Access    Access             `json:"access"`
+	Provision Provision          `json:"provision"`
+	Networks  map[string]Network `json:"networks,omitempty"`
+	Images    map[string]Medium  `json:"images,omitempty"`
+	BMC       BMC                `json:"bmc"`
+	Roles     map[string]Role    `json:"roles,omitempty"`
+}
+
+// Locale is what an installer would otherwise ask about place and keyboard.
+type Locale struct {
+	Timezone string `json:"timezone,omitempty"` // IANA name, Asia/Shanghai
+	Language string `json:"language,omitempty"` // POSIX locale, zh_CN.UTF-8
+	Keyboard string `json:"keyboard,omitempty"` // XKB layout, us
+}
+
+// RootLocked is the value of Access.Root that leaves root without a password.
+const RootLocked = "locked"
+
+// Access says who may log in to an installed node.
+type Access struct {
+	Root    Secret   `json:"root,omitempty"` // RootLocked or a crypt(5) hash
+	SSHKeys []string `json:"ssh_keys,omitempty"`
+}
+
+// DHCPMode is how Rackseed takes part in address assignment.
+type DHCPMode string
+
+// The modes of a provisioning network.
+const (
+	DHCPServer DHCPMode = "server" // addresses and boot files
+	DHCPProxy  DHCPMode = "proxy"  // boot files beside the site's own DHCP server
+	DHCPOff    DHCPMode = "off"    // silent: somebody else points machines at us
+)
+
+// LocalBoot is how a machine is sent to its own disk. Firmware differs in
+// which of them works, so a plan can choose per site and per node.
+type LocalBoot string
+
+// The three ways to boot the local disk.
+const (
+	// LocalFirmware answers DHCP without a boot file: the firmware gives up
+	// on the network and tries its next boot entry. Nothing is transferred.
+	LocalFirmware LocalBoot = "firmware"
+	// LocalExit loads iPXE and exits from it with success, for firmware that
+	// stops at a network boot which offered no boot file.
+	LocalExit LocalBoot = "exit"
+	// LocalSanboot loads iPXE and has it start the first disk itself, for
+	// firmware that does not go on to the next entry after iPXE exits.
+	LocalSanboot LocalBoot = "sanboot"
+)
+
+// Provision is how Rackseed speaks on the provisioning network.
+type Provision struct {
+	Network   string        `json:"network,omitempty"`
+	DHCP      DHCPMode      `json:"dhcp,omitempty"`
+	Pool      Range         `json:"pool"`
+	LeaseTime time.Duration `json:"lease_time,omitempty"` // nanoseconds; zero means DefaultLeaseTime
+	LocalBoot LocalBoot     `json:"local_boot,omitempty"`
+}
+
+// DefaultLeaseTime outlives any install, and returns the addresses of a pool
+// on the day after the crew has gone.
+const DefaultLeaseTime = 12 * time.Hour
+
+// Range is an inclusive run of IPv4 addresses; the zero Range is empty.
+type Range struct {
+	First netip.Addr `json:"first"`
+	Last  netip.Addr `json:"last"`
+}
+
+// IsZero reports whether there is no range.
+func (r Range) IsZero() bool { return !r.First.IsValid() }
+
+// Contains reports whether a lies in the range.
+func (r Range) Contains(a netip.Addr) bool {
+	return r.First.IsValid() && a.Is4() && r.First.Compare(a) <= 0 && a.Compare(r.Last) <= 0
+}
+
+// Size counts the addresses.
+func (r Range) Size() int {
+	if r.IsZero() {
+		return 0
+	}
+	return int(addrNumber(r.Last)-addrNumber(r.First)) + 1
+}
+
+// At gives the address i places after the first; ok is false past the end.
+func (r Range) At(i int) (netip.Addr, bool) {
+	if i < 0 || i >= r.Size() {
+		return netip.Addr{}, false
+	}
+	return AddrAfter(r.First, i)
+}
+
+// AddrAfter gives the IPv4 address n places after a; ok is false if there is
+// none.
+func AddrAfter(a netip.Addr, n int) (netip.Addr, bool) {
+	if !a.Is4() {
+		return netip.Addr{}, false
+	}
+	v := int64(addrNumber(a)) + int64(n)
+	if v < 0 || v > 1<<32-1 {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)}), true
+}
+
+func addrNumber(a netip.Addr) uint32 {
+	b := a.As4()
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+}
+
+// Network is one layer-3 network of the site.
+type Network struct {
+	Subnet  netip.Prefix `json:"subnet"`
+	VLAN    int          `json:"vlan,omitempty"` // 802.1Q id; zero means untagged
+	MTU     int          `json:"mtu,omitempty"`  // bytes; zero means 1500
+	Gateway netip.Addr   `json:"gateway"`
+	DNS     []netip.Addr `json:"dns,omitempty"`
+	NTP     []netip.Addr `json:"ntp,omitempty"`
+}
+
+// Medium is an installation medium that the plan counts on.
+type Medium struct {
+	File   string `json:"file,omitempty"`
+	SHA256 string `json:"sha256,omitempty"` // lower-case hex; empty means any
+}
+
+// SecretRef says where a secret comes from; it never holds one.
+type SecretRef struct {
+	Env    string `json:"env,omitempty"`
+	File   string `json:"file,omitempty"`
+	Sealed Secret `json:"sealed,omitempty"`
+}
+
+// BMC is how to reach a baseboard management controller.
+type BMC struct {
+	Address  string    `json:"address,omitempty"` // host, host:port or https URL
+	Protocol string    `json:"protocol,omitempty"`
+	Username string    `json:"username,omitempty"`
+	Password SecretRef `json:"password"`
+}
+
+// Role is what a group of machines must become.
+type Role struct {
+	Profile  string            `json:"profile"`
+	Image    string            `json:"image,omitempty"`
+	Set      map[string]any    `json:"set,omitempty"`
+	Networks map[string]string `json:"networks,omitempty"` // network name → bond or NIC
+}
+
+// Node is one planned machine.
+type Node struct {
+	Name      string                `json:"name"`
+	Role      string                `json:"role"`
+	Rack      string                `json:"rack,omitempty"`
+	U         int                   `json:"u,omitempty"`
+	MACs      []MAC                 `json:"macs,omitempty"`
+	Serial    string                `json:"serial,omitempty"`
+	UUID      UUID                  `json:"uuid,omitzero"`
+	Addresses map[string]netip.Addr `json:"addresses,omitempty"` // by network name
+	BMC       BMC                   `json:"bmc"`
+	Disks     Disks                 `json:"disks"`
+	Image     string                `json:"image,omitempty"` // overrides the role's
+	LocalBoot LocalBoot             `json:"local_boot,omitempty"`
+	Set       map[string]any        `json:"set,omitempty"`
+
+	// Place is the YAML path of the entry that this node was expanded from,
+	// nodes[3]; it leads findings back to the file and is not stored.
+	Place string `json:"-"`
+}
+
+// Disks says which disks of a node may be written.
+type Disks struct {
+	System []DiskSelector `json:"system,omitempty"`
+}
+
+// DiskSelector picks a disk by what identifies it; every given field must
+// match. There is no field for sda or nvme0n1: those names move.
+type DiskSelector struct {
+	WWN        string `json:"wwn,omitempty"`
+	Serial     string `json:"serial,omitempty"`
+	ByPath     string `json:"by_path,omitempty"` // a name below /dev/disk/by-path
+	Model      string `json:"model,omitempty"`
+	MinSize    int64  `json:"min_size,omitempty"` // bytes
+	MaxSize    int64  `json:"max_size,omitempty"` // bytes
+	Rotational *bool  `json:"rotational,omitempty"`
+}
+
+// IsZero reports whether the selector would match any disk.
+func (d DiskSelector) IsZero() bool { return d == DiskSelector{} }
+
+// ProvisionNetwork is the network that Rackseed serves.
+func (s *Settings) ProvisionNetwork() (Network, bool) {
+	n, ok := s.Networks[s.Provision.Network]
+	return n, ok
+}
+
+// LeaseTime is how long a lease runs.
+func (s *Settings) LeaseTime() time.Duration {
+	if s.Provision.LeaseTime > 0 {
+		return s.Provision.LeaseTime
+	}
+	return DefaultLeaseTime
+}
+
+// ImageOf names the image that the node installs from.
+func (s *Settings) ImageOf(n *Node) string {
+	if n.Image != "" {
+		return n.Image
+	}
+	return s.Roles[n.Role].Image
+}
+
+// LocalBootOf is the way that the node is sent to its disk.
+func (s *Settings) LocalBootOf(n *Node) LocalBoot {
+	switch {
+	case n.LocalBoot != "":
+		return n.LocalBoot
+	case s.Provision.LocalBoot != "":
+		return s.Provision.LocalBoot
+	default:
+		return LocalFirmware
+	}
+}
+
+// Address is the node's reserved address on the provisioning network.
+func (s *Settings) Address(n *Node) (netip.Addr, bool) {
+	a, ok := n.Addresses[s.Provision.Network]
+	return a, ok
+}

@@ -1,0 +1,189 @@
+package site
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// State is the fold of the log up to Seq. A published State is immutable;
+// Fork gives a copy that may be folded further.
+type State struct {
+	Seq        uint64
+	Settings   Settings
+	PlanDigest string // empty until a plan is applied
+	Leases     Map[netip.Addr, Lease]
+	Declined   Map[netip.Addr, time.Time]
+	Images     Map[string, Image] // by name
+	Strangers  Map[MAC, Stranger]
+
+	machines Map[string, *Machine] // by node name
+	byMAC    Map[MAC, string]
+	byUUID   Map[UUID, string]
+	bySerial Map[string, string]
+	byAddr   Map[netip.Addr, string] // reserved addresses of the provisioning network
+	byToken  Map[string, string]     // token hash of a running attempt → node
+	leaseOf  Map[MAC, netip.Addr]
+}
+
+// NewState is the state of an empty log.
+func NewState() *State {
+	return &State{
+		Leases:    newMap[netip.Addr, Lease](),
+		Declined:  newMap[netip.Addr, time.Time](),
+		Images:    newMap[string, Image](),
+		Strangers: newMap[MAC, Stranger](),
+		machines:  newMap[string, *Machine](),
+		byMAC:     newMap[MAC, string](),
+		byUUID:    newMap[UUID, string](),
+		bySerial:  newMap[string, string](),
+		byAddr:    newMap[netip.Addr, string](),
+		byToken:   newMap[string, string](),
+		leaseOf:   newMap[MAC, netip.Addr](),
+	}
+}
+
+// Fork gives a State that can be folded further without changing s.
+func (s *State) Fork() *State {
+	return &State{
+		Seq: s.Seq, Settings: s.Settings, PlanDigest: s.PlanDigest,
+		Leases: s.Leases.fork(), Declined: s.Declined.fork(), Images: s.Images.fork(), Strangers: s.Strangers.fork(),
+		machines: s.machines.fork(), byMAC: s.byMAC.fork(), byUUID: s.byUUID.fork(), bySerial: s.bySerial.fork(),
+		byAddr: s.byAddr.fork(), byToken: s.byToken.fork(), leaseOf: s.leaseOf.fork(),
+	}
+}
+
+// Machine finds a node by name.
+func (s *State) Machine(name string) (*Machine, bool) { return s.machines.Get(name) }
+
+// MachineByMAC finds the node that the plan gives this MAC.
+func (s *State) MachineByMAC(m MAC) (*Machine, bool) { return s.named(s.byMAC.Get(m)) }
+
+// MachineByUUID finds the node that the plan gives this SMBIOS UUID.
+func (s *State) MachineByUUID(u UUID) (*Machine, bool) { return s.named(s.byUUID.Get(u)) }
+
+// MachineBySerial finds the node that the plan gives this serial number.
+func (s *State) MachineBySerial(serial string) (*Machine, bool) {
+	return s.named(s.bySerial.Get(serial))
+}
+
+// MachineByToken finds the node whose running attempt has this token hash.
+func (s *State) MachineByToken(hash string) (*Machine, bool) { return s.named(s.byToken.Get(hash)) }
+
+// MachineByAddr finds the node that the plan gives this provisioning address.
+func (s *State) MachineByAddr(a netip.Addr) (*Machine, bool) { return s.named(s.byAddr.Get(a)) }
+
+func (s *State) named(name string, ok bool) (*Machine, bool) {
+	if !ok {
+		return nil, false
+	}
+	return s.machines.Get(name)
+}
+
+// LeaseOf is the pool lease that a MAC was last given; it may have run out.
+func (s *State) LeaseOf(m MAC) (Lease, bool) {
+	a, ok := s.leaseOf.Get(m)
+	if !ok {
+		return Lease{}, false
+	}
+	return s.Leases.Get(a)
+}
+
+// Len counts the planned nodes.
+func (s *State) Len() int { return s.machines.Len() }
+
+// Machines lists the planned nodes by name.
+func (s *State) Machines() []*Machine {
+	all := make([]*Machine, 0, s.machines.Len())
+	for _, m := range s.machines.All() {
+		all = append(all, m)
+	}
+	slices.SortFunc(all, func(a, b *Machine) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
+	return all
+}
+
+// ImageByDigest finds an image by its content.
+func (s *State) ImageByDigest(digest string) (Image, bool) {
+	for _, i := range s.Images.All() {
+		if i.Digest == digest {
+			return i, true
+		}
+	}
+	return Image{}, false
+}
+
+// Plan is the plan in force, nodes by name.
+func (s *State) Plan() *Plan {
+	p := &Plan{Settings: s.Settings}
+	for _, m := range s.Machines() {
+		p.Nodes = append(p.Nodes, *m.Node)
+	}
+	return p
+}
+
+// snapshot is a State at rest: the facts, without the indexes over them.
+type snapshot struct {
+	Seq        uint64                   `json:"seq"`
+	Settings   Settings                 `json:"settings"`
+	PlanDigest string                   `json:"plan_digest"`
+	Machines   []*Machine               `json:"machines"`
+	Leases     []Lease                  `json:"leases"`
+	Declined   map[netip.Addr]time.Time `json:"declined"`
+	Images     []Image                  `json:"images"`
+	Strangers  []Stranger               `json:"strangers"`
+}
+
+// MarshalJSON writes what UnmarshalJSON restores.
+func (s *State) MarshalJSON() ([]byte, error) {
+	snap := snapshot{Seq: s.Seq, Settings: s.Settings, PlanDigest: s.PlanDigest, Machines: s.Machines(), Declined: map[netip.Addr]time.Time{}}
+	for _, l := range s.Leases.All() {
+		snap.Leases = append(snap.Leases, l)
+	}
+	slices.SortFunc(snap.Leases, func(a, b Lease) int { return a.Addr.Compare(b.Addr) })
+	for a, t := range s.Declined.All() {
+		snap.Declined[a] = t
+	}
+	for _, i := range s.Images.All() {
+		snap.Images = append(snap.Images, i)
+	}
+	slices.SortFunc(snap.Images, func(a, b Image) int { return cmp.Compare(a.Name, b.Name) })
+	for _, st := range s.Strangers.All() {
+		snap.Strangers = append(snap.Strangers, st)
+	}
+	slices.SortFunc(snap.Strangers, func(a, b Stranger) int { return slices.Compare(a.MAC[:], b.MAC[:]) })
+	return json.Marshal(snap)
+}
+
+// UnmarshalJSON restores a state and builds its indexes.
+func (s *State) UnmarshalJSON(data []byte) error {
+	var snap snapshot
+	if err := json.Unmarshal(data, &snap); err != nil {
+		return fmt.Errorf("reading the snapshot: %w", err)
+	}
+	*s = *NewState()
+	s.Seq, s.Settings, s.PlanDigest = snap.Seq, snap.Settings, snap.PlanDigest
+	for _, m := range snap.Machines {
+		s.machines.set(m.Node.Name, m)
+		s.index(m.Node)
+		if m.Attempt.Token != "" && m.speaks() {
+			s.byToken.set(m.Attempt.Token, m.Node.Name)
+		}
+	}
+	for _, l := range snap.Leases {
+		s.Leases.set(l.Addr, l)
+		s.leaseOf.set(l.MAC, l.Addr)
+	}
+	for a, t := range snap.Declined {
+		s.Declined.set(a, t)
+	}
+	for _, i := range snap.Images {
+		s.Images.set(i.Name, i)
+	}
+	for _, st := range snap.Strangers {
+		s.Strangers.set(st.MAC, st)
+	}
+	return nil
+}
