@@ -92,9 +92,13 @@ func (s *State) applyInstall(e Event) error {
 		})
 	case NodeVerified:
 		return s.changeAttempt(b.Node, b.Attempt, func(m *Machine) {
-			m.enter(PhaseReady, e.At)
+			if len(b.Deviations) == 0 {
+				m.enter(PhaseReady, e.At)
+			} else {
+				m.enter(PhaseInstalled, e.At)
+			}
 			m.Deviations, m.Reason = b.Deviations, ""
-			m.Attempt.Ended = e.At
+			m.Attempt.Ended, m.Attempt.Deadline = e.At, time.Time{}
 		})
 	case EvidenceStored:
 		return s.changeAttempt(b.Node, b.Attempt, func(m *Machine) {

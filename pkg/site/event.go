@@ -147,7 +147,8 @@ type InstallFailed struct {
 }
 
 // NodeVerified is the first boot's comparison of what is in force with what
-// was intended. Without deviations the node is ready.
+// was intended. Without deviations the node is ready; with them it stays
+// installed, and the deviations stand beside it.
 type NodeVerified struct {
 	Node       string   `json:"node"`
 	Attempt    int      `json:"attempt"`

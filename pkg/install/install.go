@@ -1,0 +1,272 @@
+// Package install is the life of one install as a table: which report leads
+// from which stage to which, how long each may take, and what a machine
+// should boot if it comes back in the middle. It is pure: every function
+// takes a machine and a time and gives the events that follow.
+package install
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// Stage is a point in an install that the installer or the server can name.
+type Stage string
+
+// The stages, in the order in which an install passes them.
+const (
+	StageLoader      Stage = "loader"      // the boot script was handed out
+	StageAnswer      Stage = "answer"      // the installer fetched its answer file
+	StageEarly       Stage = "early"       // %pre or preseed/early_command runs
+	StageDisk        Stage = "disk"        // the system disk is chosen, nothing written yet
+	StagePartitioned Stage = "partitioned" // the disk holds new partitions
+	StagePackages    Stage = "packages"    // the base system unpacks
+	StagePost        Stage = "post"        // %post or preseed/late_command runs
+	StageDone        Stage = "done"        // the installer is about to reboot
+	StageVerified    Stage = "verified"    // the first boot compared itself with the Intent
+	StageFailed      Stage = "failed"      // the installer gave up
+)
+
+// row is one line of the table. Within is how long the machine may stay in
+// the stage before the attempt counts as failed: about four times what slow
+// hardware needs, because a false alarm at a customer's costs more than a
+// late one.
+type row struct {
+	stage  Stage
+	within time.Duration
+	wiped  bool // the old system is gone
+}
+
+func table() []row {
+	return []row{
+		{StageLoader, 20 * time.Minute, false},
+		{StageAnswer, 20 * time.Minute, false},
+		{StageEarly, 15 * time.Minute, false},
+		{StageDisk, 15 * time.Minute, false},
+		{StagePartitioned, 60 * time.Minute, true},
+		{StagePackages, 60 * time.Minute, true},
+		{StagePost, 60 * time.Minute, true},
+		{StageDone, 45 * time.Minute, false},
+	}
+}
+
+// maxBoots is how often one attempt may be handed the installer: the first
+// time, and twice more after a power cut or a crash before the disk was
+// written. More would be an install loop.
+const maxBoots = 3
+
+// MaxAnswers is how often one attempt may fetch its answer file. Anaconda's
+// initramfs retries (curl --retry) and fetches once more after switch-root.
+const MaxAnswers = 12
+
+func find(s Stage) (row, int, bool) {
+	for i, r := range table() {
+		if r.stage == s {
+			return r, i, true
+		}
+	}
+	return row{}, 0, false
+}
+
+// Report is what an installer or a first boot says of itself.
+type Report struct {
+	Stage      Stage
+	Detail     string   // free text, one line
+	Deviations []string // with StageVerified: what differs from the Intent
+}
+
+// Next gives the events that a report leads to. A report that repeats or
+// precedes what is known leads to none; a report that makes no sense at
+// all is an error.
+func Next(m *site.Machine, r Report, now time.Time) ([]site.Body, error) {
+	switch r.Stage {
+	case StageFailed:
+		return failed(m, r), nil
+	case StageDone:
+		return done(m, now), nil
+	case StageVerified:
+		return verified(m, r, now)
+	}
+	reached, order, ok := find(r.Stage)
+	if !ok {
+		return nil, fmt.Errorf("%q is not a stage of an install", r.Stage)
+	}
+	if !m.Running() {
+		return nil, nil
+	}
+	if _, at, ok := find(Stage(m.Attempt.Stage)); ok && order <= at {
+		return nil, nil
+	}
+	return []site.Body{site.InstallProgress{
+		Node: m.Node.Name, Attempt: m.Attempt.Number, Stage: string(r.Stage), Detail: r.Detail,
+		Deadline: now.Add(reached.within),
+	}}, nil
+}
+
+func failed(m *site.Machine, r Report) []site.Body {
+	if !m.Running() {
+		return nil
+	}
+	reason := r.Detail
+	if reason == "" {
+		reason = "the installer reported a failure without a reason"
+	}
+	return []site.Body{fail(m, reason)}
+}
+
+func fail(m *site.Machine, reason string) site.InstallFailed {
+	stage := m.Attempt.Stage
+	if stage == "" {
+		stage = string(StageLoader)
+	}
+	at, _, _ := find(Stage(stage))
+	return site.InstallFailed{Node: m.Node.Name, Attempt: m.Attempt.Number, Stage: stage, Reason: reason, Wiped: at.wiped}
+}
+
+// done latches the machine. It is also believed of an attempt that was given
+// up for lost: what it leads to is a boot from disk, which harms nothing.
+func done(m *site.Machine, now time.Time) []site.Body {
+	if !m.Running() && m.Phase != site.PhaseFailed || m.Installed {
+		return nil
+	}
+	last, _, _ := find(StageDone)
+	return []site.Body{site.InstallDone{Node: m.Node.Name, Attempt: m.Attempt.Number, Deadline: now.Add(last.within)}}
+}
+
+// verified comes from the installed system. The report that the installer
+// was done may have been lost on the way; a first boot proves it.
+func verified(m *site.Machine, r Report, now time.Time) ([]site.Body, error) {
+	bodies := done(m, now)
+	if len(bodies) == 0 && !m.Installed {
+		return nil, fmt.Errorf("%s is %s: no install of it waits for a first boot", m.Node.Name, m.Phase)
+	}
+	return append(bodies, site.NodeVerified{Node: m.Node.Name, Attempt: m.Attempt.Number, Deviations: r.Deviations}), nil
+}
+
+// Start uses up the arming of m. Token is the hash of the attempt's token.
+func Start(m *site.Machine, image, nonce, token string, mac site.MAC, addr netip.Addr, now time.Time) site.InstallStarted {
+	first, _, _ := find(StageLoader)
+	return site.InstallStarted{
+		Node: m.Node.Name, Attempt: m.Attempt.Number + 1, Nonce: nonce, Token: token, Image: image,
+		MAC: mac, Addr: addr, Deadline: now.Add(first.within),
+	}
+}
+
+// Again gives the events of a running machine that asks for its boot script
+// once more. Firmware and iPXE retry, so asking again before the installer
+// has said anything changes nothing; after that it means that the installer
+// went away.
+func Again(m *site.Machine, now time.Time) []site.Body {
+	if m.Phase == site.PhaseBooting {
+		return nil
+	}
+	first, _, _ := find(StageLoader)
+	if !MayResume(m) {
+		return []site.Body{fail(m, GaveUp(m))}
+	}
+	return []site.Body{site.InstallResumed{Node: m.Node.Name, Attempt: m.Attempt.Number, Deadline: now.Add(first.within)}}
+}
+
+// MayResume reports whether a running machine may be handed the installer
+// again within its attempt.
+func MayResume(m *site.Machine) bool {
+	return m.Running() && m.Attempt.Boots < maxBoots
+}
+
+// GaveUp says why a running machine is not handed the installer again.
+func GaveUp(m *site.Machine) string {
+	return fmt.Sprintf("the installer was started %d times and went away each time, last after stage %q: look at its console and its evidence, then arm it again",
+		m.Attempt.Boots, m.Attempt.Stage)
+}
+
+// Expire gives the events of everything whose time has run out by now:
+// armings that nobody used, stages that took too long.
+func Expire(s *site.State, now time.Time) []site.Body {
+	var bodies []site.Body
+	for _, m := range s.Machines() {
+		if b := expire(m, now); b != nil {
+			bodies = append(bodies, b)
+		}
+	}
+	return bodies
+}
+
+func expire(m *site.Machine, now time.Time) site.Body {
+	switch {
+	case m.Phase == site.PhaseArmed && !now.Before(m.Arming.Until):
+		return site.Disarmed{Node: m.Node.Name, By: "rackseed", Reason: "the arming ran out before the machine booted"}
+	case m.Running() && !now.Before(m.Attempt.Deadline):
+		return fail(m, fmt.Sprintf("no report since stage %q, for longer than that stage may take: look at the machine's console; `rackseed explain %s` says what it would be told now",
+			stageOr(m.Attempt.Stage, StageLoader), m.Node.Name))
+	case m.Phase == site.PhaseInstalled && !m.Attempt.Deadline.IsZero() && !now.Before(m.Attempt.Deadline):
+		b := fail(m, "installed, but its first boot never reported: look at its console and its boot order; it is still sent to its disk")
+		b.Stage = string(StageDone)
+		b.Wiped = false
+		return b
+	}
+	return nil
+}
+
+func stageOr(stage string, otherwise Stage) string {
+	if stage == "" {
+		return string(otherwise)
+	}
+	return stage
+}
+
+// DefaultArming is how long an arming waits for the machine to boot.
+const DefaultArming = 4 * time.Hour
+
+// Arm gives the events that arm every one of machines, or refuses them all:
+// half a batch armed would be a surprise.
+func Arm(s *site.State, machines []*site.Machine, by, reason string, until time.Time) ([]site.Body, error) {
+	var bodies []site.Body
+	for _, m := range machines {
+		if err := armable(s, m); err != nil {
+			return nil, err
+		}
+		bodies = append(bodies, site.Armed{Node: m.Node.Name, By: by, Reason: reason, Until: until})
+	}
+	return bodies, nil
+}
+
+func armable(s *site.State, m *site.Machine) error {
+	name := m.Node.Name
+	switch {
+	case m.Running():
+		return Refusal(fmt.Sprintf("%s is being installed (attempt %d): wait for it, or `rackseed disarm %s` first", name, m.Attempt.Number, name))
+	case m.Phase == site.PhaseHeld:
+		return Refusal(fmt.Sprintf("%s is held (%s): look at it, then `rackseed disarm %s` ends the hold", name, m.Reason, name))
+	}
+	image := s.Settings.ImageOf(m.Node)
+	have, ok := s.Images.Get(image)
+	switch {
+	case image == "":
+		return Refusal(fmt.Sprintf("%s has no image: give its role %s one in the plan", name, m.Node.Role))
+	case !ok:
+		return Refusal(fmt.Sprintf("%s installs from image %s, which is not in the library: `rackseed image add FILE.iso --name %s`", name, image, image))
+	}
+	if want := s.Settings.Images[image].SHA256; want != "" && want != have.Digest {
+		return Refusal(fmt.Sprintf("image %s is %s, but the plan wants %s: add the right medium or correct the plan", image, have.Digest, want))
+	}
+	return nil
+}
+
+// Refusal is an arming refused for safety; the CLI exits with status 4.
+type Refusal string
+
+func (r Refusal) Error() string { return string(r) }
+
+// Disarm gives the events that take armings back, end holds, and give up
+// attempts that run. Machines with nothing to take back are passed over.
+func Disarm(machines []*site.Machine, by, reason string) []site.Body {
+	var bodies []site.Body
+	for _, m := range machines {
+		if m.Phase == site.PhaseArmed || m.Phase == site.PhaseHeld || m.Running() {
+			bodies = append(bodies, site.Disarmed{Node: m.Node.Name, By: by, Reason: reason})
+		}
+	}
+	return bodies
+}
