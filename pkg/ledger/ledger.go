@@ -1,0 +1,298 @@
+// Package ledger is the one write path. It folds the log into an immutable
+// State, swaps that snapshot atomically so that readers never lock, and
+// commits changes in groups: whoever waits while one commit is on its way to
+// the disk shares the next one.
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/store"
+)
+
+// ErrStopped means that the ledger no longer takes changes, because Run
+// ended. The error that ended it is wrapped beside it.
+var ErrStopped = errors.New("the ledger has stopped")
+
+// Decide looks at the newest state and gives the events that follow. It must
+// be pure: it is called inside the single writer, and may be called again
+// when another change of its group did not fold.
+type Decide func(s *site.State, now time.Time) ([]site.Body, error)
+
+// Options tune a ledger; the zero value is fit for use.
+type Options struct {
+	Clock         func() time.Time
+	Log           *slog.Logger
+	SnapshotEvery uint64 // events between snapshots; zero means 20,000
+}
+
+// maxGroup bounds one commit, so that its first caller does not wait for
+// ever in a storm.
+const maxGroup = 1024
+
+// Ledger owns a log: nothing else may append to it.
+type Ledger struct {
+	log     store.Log
+	opts    Options
+	state   atomic.Pointer[site.State]
+	calls   chan *call
+	stopped chan struct{}
+	cause   error // set before stopped is closed
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next commit
+
+	snapshotAt uint64 // sequence of the newest snapshot; the writer's own
+}
+
+type call struct {
+	decide Decide
+	err    error
+	done   chan *site.State
+}
+
+// Open folds the log into a state: the newest intact snapshot, then the
+// records after it. It starts no goroutine; Run does the writing.
+func Open(ctx context.Context, log store.Log, opts Options) (*Ledger, error) {
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.SnapshotEvery == 0 {
+		opts.SnapshotEvery = 20_000
+	}
+	l := &Ledger{log: log, opts: opts, calls: make(chan *call, maxGroup), stopped: make(chan struct{}), changed: make(chan struct{})}
+	s, err := l.restore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.snapshotAt = s.Seq
+	if err := log.Read(ctx, s.Seq, func(r store.Record) error {
+		e, err := site.DecodeEvent(r.Seq, r.Data)
+		if err != nil {
+			return err
+		}
+		return s.Apply(e)
+	}); err != nil {
+		return nil, fmt.Errorf("folding the log: %w", err)
+	}
+	l.state.Store(s)
+	return l, nil
+}
+
+func (l *Ledger) restore(ctx context.Context) (*site.State, error) {
+	snap, ok, err := l.log.LoadSnapshot(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("loading the newest snapshot: %w", err)
+	}
+	if snap.Skipped != nil {
+		l.opts.Log.Warn("a snapshot was damaged; folding from further back", "error", snap.Skipped)
+	}
+	s := site.NewState()
+	if !ok {
+		return s, nil
+	}
+	if err := s.UnmarshalJSON(snap.Data); err != nil {
+		return nil, err
+	}
+	if s.Seq != snap.Seq {
+		return nil, fmt.Errorf("the snapshot at event %d says that it is at event %d: restore a backup", snap.Seq, s.Seq)
+	}
+	return s, nil
+}
+
+// State is the newest committed state. It never changes.
+func (l *Ledger) State() *site.State { return l.state.Load() }
+
+// Now reads the ledger's clock.
+func (l *Ledger) Now() time.Time { return l.opts.Clock().UTC().Truncate(time.Millisecond) }
+
+// Do has decide give events inside the single writer, commits them, and
+// returns the state that holds them: when it returns nil, they are on disk.
+// A decision without events returns once everything it looked at is on disk.
+func (l *Ledger) Do(ctx context.Context, decide Decide) (*site.State, error) {
+	c := &call{decide: decide, done: make(chan *site.State, 1)}
+	select {
+	case l.calls <- c:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-l.stopped:
+		return nil, l.stopError()
+	}
+	select {
+	case s := <-c.done:
+		return s, c.err
+	case <-l.stopped:
+		// The writer may have answered in its last breath.
+		select {
+		case s := <-c.done:
+			return s, c.err
+		default:
+			return nil, l.stopError()
+		}
+	}
+}
+
+func (l *Ledger) stopError() error {
+	if l.cause == nil {
+		return ErrStopped
+	}
+	return fmt.Errorf("%w: %w", ErrStopped, l.cause)
+}
+
+// Run is the single writer. It ends with ctx, or with the error that makes
+// the log unusable: a failed fsync, a record that does not fold.
+func (l *Ledger) Run(ctx context.Context) error {
+	var saving sync.WaitGroup
+	err := l.write(ctx, &saving)
+	saving.Wait()
+	if err == nil && l.State().Seq > l.snapshotAt+l.opts.SnapshotEvery/20 {
+		l.save(l.State())
+	}
+	l.cause = err
+	close(l.stopped)
+	return err
+}
+
+func (l *Ledger) write(ctx context.Context, saving *sync.WaitGroup) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case first := <-l.calls:
+			if err := l.commit(ctx, l.gather(first)); err != nil {
+				return err
+			}
+		}
+		if s := l.State(); s.Seq >= l.snapshotAt+l.opts.SnapshotEvery {
+			saving.Wait()
+			l.snapshotAt = s.Seq
+			saving.Go(func() { l.save(s) })
+		}
+	}
+}
+
+func (l *Ledger) gather(first *call) []*call {
+	group := []*call{first}
+	for len(group) < maxGroup {
+		select {
+		case c := <-l.calls:
+			group = append(group, c)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit decides, folds and writes one group. Only what leaves the log
+// unusable is returned; the rest is told to the callers.
+func (l *Ledger) commit(ctx context.Context, group []*call) error {
+	draft, records, err := l.fold(group)
+	if err == nil && len(records) > 0 {
+		_, err = l.log.Append(context.WithoutCancel(ctx), l.State().Seq, records)
+	}
+	if err != nil {
+		err = fmt.Errorf("writing to the log: %w", err)
+		for _, c := range group {
+			c.answer(nil, err)
+		}
+		if errors.Is(err, store.ErrNoSpace) {
+			l.opts.Log.Error("the disk is full: nothing new is promised until there is room", "error", err)
+			return nil
+		}
+		return err
+	}
+	if len(records) > 0 {
+		l.publish(draft)
+	}
+	for _, c := range group {
+		c.answer(l.State(), c.err)
+	}
+	return nil
+}
+
+func (c *call) answer(s *site.State, err error) {
+	if c.err == nil {
+		c.err = err
+	}
+	if c.err != nil {
+		s = nil
+	}
+	c.done <- s
+}
+
+// fold runs every decision of the group on one draft. A decision whose events
+// do not fold is dropped with its error, and the others decide again on a
+// draft that it never touched.
+func (l *Ledger) fold(group []*call) (*site.State, [][]byte, error) {
+	for {
+		draft := l.State().Fork()
+		var records [][]byte
+		spoiled := false
+		for _, c := range group {
+			if c.err != nil {
+				continue
+			}
+			added, err := l.foldOne(draft, c)
+			if err != nil {
+				c.err, spoiled = err, true
+				break
+			}
+			records = append(records, added...)
+		}
+		if !spoiled {
+			return draft, records, nil
+		}
+	}
+}
+
+func (l *Ledger) foldOne(draft *site.State, c *call) ([][]byte, error) {
+	now := l.Now()
+	bodies, err := c.decide(draft, now)
+	if err != nil {
+		c.err = err
+		return nil, nil
+	}
+	records := make([][]byte, 0, len(bodies))
+	for _, b := range bodies {
+		record, err := site.EncodeEvent(now, b)
+		if err != nil {
+			return nil, err
+		}
+		if err := draft.Apply(site.Event{Seq: draft.Seq + 1, At: now, Body: b}); err != nil {
+			return nil, err
+		}
+		records = append(records, record)
+	}
+	return records, nil
+}
+
+func (l *Ledger) publish(s *site.State) {
+	l.state.Store(s)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// save writes a snapshot. It is a cache, so a failure costs only time: the
+// append that follows meets the same disk and says what is wrong with it.
+func (l *Ledger) save(s *site.State) {
+	data, err := s.MarshalJSON()
+	if err == nil {
+		err = l.log.SaveSnapshot(context.Background(), store.Snapshot{Seq: s.Seq, Data: data})
+	}
+	if err != nil {
+		l.opts.Log.Warn("saving a snapshot failed; the next start folds more of the log", "seq", s.Seq, "error", err)
+	}
+}
