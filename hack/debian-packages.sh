@@ -7,7 +7,7 @@ group() {
 	case $1 in
 	go-race) echo gcc libc6-dev ;;
 	clients) echo iproute2 ethtool tcpdump dnsmasq-base isc-dhcp-client udhcpc dhcpcd5 tftp-hpa atftp busybox curl strace ;;
-	firmware) echo qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu xorriso dnsmasq-base iproute2 tcpdump ;;
+	firmware) echo qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu xorriso mtools dnsmasq-base iproute2 tcpdump ;;
 	bench) echo kea-admin kea-dhcp4-server nginx-light strace ;;
 	install) echo mmdebstrap squashfs-tools apt-utils dpkg-dev cpio kmod ;;
 	*)
