@@ -1,0 +1,85 @@
+// Package answer writes an Intent down in the words of an installer: a
+// kickstart for the RHEL family, a preseed for Debian. All of them carry the
+// same generated tuning script, so what is tested once holds everywhere. The
+// package is pure: the same target gives the same bytes.
+package answer
+
+import (
+	"fmt"
+
+	"github.com/rackseed/rackseed/pkg/profile"
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// Kind is an installer's language.
+type Kind string
+
+// The kinds.
+const (
+	Kickstart Kind = "kickstart"
+	Preseed   Kind = "preseed"
+)
+
+// KindOf says which language the installer of a media family speaks.
+func KindOf(family string) (Kind, error) {
+	switch family {
+	case "rhel":
+		return Kickstart, nil
+	case "debian":
+		return Preseed, nil
+	default:
+		return "", fmt.Errorf("no answer file can be written for %s media yet: use RHEL-family 9 or Debian 12 and 13", family)
+	}
+}
+
+// Target is one install of one node: what it must be, from what, and where
+// its installer finds this daemon.
+type Target struct {
+	Intent  *profile.Intent
+	Image   site.Image
+	Attempt int
+	MAC     site.MAC // of the NIC that boots, zero if not known yet
+	Base    string   // of the machine side, http://10.20.0.1:8080
+	Token   string   // the capability of this attempt
+	Root    string   // RootLocked, or a crypt(5) hash, or a mask in its place
+}
+
+// AnswerURL is where the installer fetches a file of this attempt.
+func (t *Target) AnswerURL(file string) string { return t.Base + "/answer/" + t.Token + "/" + file }
+
+// ReportURL is where a stage of this attempt is reported.
+func (t *Target) ReportURL(stage string) string { return t.Base + "/report/" + t.Token + "/" + stage }
+
+// ImageURL is where a file of the image is served.
+func (t *Target) ImageURL(path string) string {
+	return t.Base + "/images/" + t.Image.Digest + "/" + path
+}
+
+// File is one document that an installer fetches.
+type File struct {
+	Name string // below /answer/<token>/
+	Type string // media type
+	Data []byte
+}
+
+// Answers is what an attempt serves. The first file is the one that the
+// kernel's arguments point at.
+type Answers struct {
+	Kind  Kind
+	Files []File
+	Args  []string // kernel arguments, without initrd=
+}
+
+// Render writes the answer files of a target.
+func Render(t *Target) (Answers, error) {
+	kind, err := KindOf(t.Image.Family)
+	if err != nil {
+		return Answers{}, err
+	}
+	switch kind {
+	case Kickstart:
+		return renderKickstart(t)
+	default:
+		return renderPreseed(t)
+	}
+}

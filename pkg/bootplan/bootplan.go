@@ -1,0 +1,80 @@
+// Package bootplan puts everything that one machine is served for one boot
+// decision into one value: kernel, initrd, arguments, script and answer
+// files. The daemon serves from it and `rackseed explain` and `render` print
+// it, so that what is shown is what is sent.
+package bootplan
+
+import (
+	"fmt"
+	"io/fs"
+	"net/url"
+	"strings"
+
+	"github.com/rackseed/rackseed/pkg/answer"
+	"github.com/rackseed/rackseed/pkg/boot"
+	"github.com/rackseed/rackseed/pkg/ipxe"
+	"github.com/rackseed/rackseed/pkg/profile"
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// Composer knows what a decision needs besides the state.
+type Composer struct {
+	Profiles fs.FS
+	// Root reveals Access.Root for an installer, or gives a mask for people.
+	Root func(site.Secret) (string, error)
+}
+
+// Plan is what one machine is served.
+type Plan struct {
+	Boot    ipxe.Boot
+	Answers answer.Answers // with an Install
+	Script  string
+}
+
+// Compose works out what m is served for d. A decision that cannot be
+// carried out, because a profile does not parse or an image's installer is
+// not known, is an error before anything was handed out.
+func (c Composer) Compose(s *site.State, m *site.Machine, d boot.Decision, mac site.MAC, server ipxe.Server, token string) (Plan, error) {
+	p := Plan{Boot: ipxe.Boot{Decision: d}}
+	if d.Action == boot.Install {
+		answers, err := c.Answers(s, m.Node, d.Image, d.Attempt, mac, server.HTTP, token)
+		if err != nil {
+			return Plan{}, err
+		}
+		p.Answers = answers
+		p.Boot.Args = answers.Args
+		p.Boot.Kernel = imageURL(server, d.Image, d.Image.Kernel)
+		p.Boot.Initrd = imageURL(server, d.Image, d.Image.Initrd)
+	}
+	p.Script = ipxe.Script(p.Boot, server)
+	return p, nil
+}
+
+// Answers renders the answer files of one attempt of a node.
+func (c Composer) Answers(s *site.State, n *site.Node, image site.Image, attempt int, mac site.MAC, base, token string) (answer.Answers, error) {
+	intent, err := profile.Resolve(c.Profiles, &s.Settings, n)
+	if err != nil {
+		return answer.Answers{}, err
+	}
+	root, err := c.Root(s.Settings.Access.Root)
+	if err != nil {
+		return answer.Answers{}, fmt.Errorf("opening the root password hash: %w", err)
+	}
+	answers, err := answer.Render(&answer.Target{
+		Intent: intent, Image: image, Attempt: attempt, MAC: mac, Base: base, Token: token, Root: root,
+	})
+	if err != nil {
+		return answer.Answers{}, fmt.Errorf("rendering the answer file of %s: %w", n.Name, err)
+	}
+	return answers, nil
+}
+
+// imageURL escapes the path: iPXE and firmware split words at blanks, and
+// media have file names with "+" and "~".
+func imageURL(server ipxe.Server, image site.Image, path string) string {
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		parts[i] = url.PathEscape(p)
+	}
+	return server.HTTP + "/images/" + image.Digest + "/" + strings.Join(parts, "/")
+}
