@@ -179,6 +179,9 @@ func (s *State) changeAttempt(name string, attempt int, edit func(*Machine)) err
 		if attempt != m.Attempt.Number {
 			return fmt.Errorf("%s is at attempt %d, not %d", name, m.Attempt.Number, attempt)
 		}
+		if !m.speaks() {
+			return fmt.Errorf("attempt %d of %s is over: it is %s", attempt, name, m.Phase)
+		}
 		edit(m)
 		return nil
 	})

@@ -97,7 +97,7 @@ func (r Range) Contains(a netip.Addr) bool {
 
 // Size counts the addresses.
 func (r Range) Size() int {
-	if r.IsZero() {
+	if !r.First.Is4() || !r.Last.Is4() || r.Last.Less(r.First) {
 		return 0
 	}
 	return int(addrNumber(r.Last)-addrNumber(r.First)) + 1

@@ -10,6 +10,9 @@ import (
 // site, far below what a slip of the keyboard could ask for.
 const maxExpansion = 65536
 
+// maxExpansionBytes bounds the memory that one pattern may take.
+const maxExpansionBytes = 8 << 20
+
 // Expand writes out the ranges of a pattern in order: cs-[01-03] gives cs-01,
 // cs-02, cs-03; a[1-2]b[1-2] gives four; r[1,3-5] gives r1, r3, r4, r5. The
 // width of the first bound pads every number with zeros.
@@ -20,6 +23,9 @@ func Expand(pattern string) ([]string, error) {
 			return nil, fmt.Errorf("%q has a ] without a [", pattern)
 		}
 		return []string{pattern}, nil
+	}
+	if strings.Count(pattern, "[") > maxRanges {
+		return nil, fmt.Errorf("%.40q has more than %d ranges", pattern, maxRanges)
 	}
 	length := strings.IndexByte(pattern[open:], ']')
 	if length < 0 {
@@ -33,8 +39,9 @@ func Expand(pattern string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(numbers)*len(tails) > maxExpansion {
-		return nil, fmt.Errorf("%q stands for more than %d names", pattern, maxExpansion)
+	count, longest := len(numbers)*len(tails), open+len(numbers[len(numbers)-1])+len(tails[len(tails)-1])
+	if count > maxExpansion || count*longest > maxExpansionBytes {
+		return nil, fmt.Errorf("%.40q stands for more than %d names", pattern, maxExpansion)
 	}
 	out := make([]string, 0, len(numbers)*len(tails))
 	for _, n := range numbers {
@@ -44,6 +51,12 @@ func Expand(pattern string) ([]string, error) {
 	}
 	return out, nil
 }
+
+// maxRanges is more than any naming scheme has.
+const maxRanges = 8
+
+// maxDigits is wide enough for every number that is accepted.
+const maxDigits = 10
 
 func expandNumbers(list string) ([]string, error) {
 	var out []string
@@ -60,8 +73,11 @@ func expandNumbers(list string) ([]string, error) {
 		if hi < lo {
 			return nil, fmt.Errorf("[%s] runs backwards", list)
 		}
-		if hi-lo >= maxExpansion {
-			return nil, fmt.Errorf("[%s] stands for more than %d names", list, maxExpansion)
+		if len(first) > maxDigits {
+			return nil, fmt.Errorf("[%.40s] has a number of more than %d digits", list, maxDigits)
+		}
+		if hi-lo >= maxExpansion || len(out) >= maxExpansion {
+			return nil, fmt.Errorf("[%.40s] stands for more than %d names", list, maxExpansion)
 		}
 		for n := lo; n <= hi; n++ {
 			out = append(out, fmt.Sprintf("%0*d", len(first), n))

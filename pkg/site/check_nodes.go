@@ -1,0 +1,312 @@
+package site
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// identities finds what two nodes both claim to be.
+type identities struct {
+	names   map[string]*Node
+	macs    map[MAC]*Node
+	serials map[string]*Node
+	uuids   map[UUID]*Node
+	bmcs    map[string]*Node
+	wwns    map[string]*Node
+	units   map[rackUnit]*Node
+}
+
+type rackUnit struct {
+	rack string
+	u    int
+}
+
+func (c *checker) checkNodes() {
+	ids := identities{
+		names: make(map[string]*Node, len(c.plan.Nodes)), macs: make(map[MAC]*Node, len(c.plan.Nodes)),
+		serials: map[string]*Node{}, uuids: map[UUID]*Node{}, bmcs: map[string]*Node{}, wwns: map[string]*Node{}, units: map[rackUnit]*Node{},
+	}
+	unaddressed := 0
+	for i := range c.plan.Nodes {
+		n := &c.plan.Nodes[i]
+		path := n.path()
+		c.checkName(path, n, ids.names)
+		c.checkRole(path, n)
+		c.checkIdentity(path, n, ids)
+		c.checkRack(path, n, ids.units)
+		c.checkLocalBoot(path+".local_boot", n.LocalBoot)
+		c.checkAddresses(path, n)
+		c.checkBMC(path+".bmc", n.BMC)
+		c.checkBMCAddress(path+".bmc.address", n, ids.bmcs)
+		c.checkDisks(path+".disks", n, ids.wwns)
+		if _, ok := c.plan.Address(n); !ok {
+			unaddressed++
+			c.checkUnaddressed(path, n)
+		}
+	}
+	if size := c.plan.Provision.Pool.Size(); size > 0 && size < unaddressed {
+		c.warn("pool-too-small", "provision.pool", "widen the pool, or give nodes an address", "the pool has %d addresses for %d nodes that have none", size, unaddressed)
+	}
+}
+
+// path leads a finding about n to its entry in the plan file.
+func (n *Node) path() string {
+	if n.Place != "" {
+		return n.Place
+	}
+	return "nodes." + n.Name
+}
+
+func (c *checker) checkName(path string, n *Node, names map[string]*Node) {
+	at := path + ".name"
+	switch {
+	case n.Name == "":
+		c.fail("hostname-missing", path, "add name: HOSTNAME", "a node has no name")
+		return
+	case n.Name == "all":
+		c.fail("hostname-reserved", at, "choose another name", "a node cannot be called all: in a selector that means every node")
+	case len(n.Name) > 63:
+		c.fail("hostname-too-long", at, "use at most 63 characters", "the name %.20s… has %d characters", n.Name, len(n.Name))
+	case !validLabel(n.Name):
+		c.fail("hostname-malformed", at, hostnameFix(n.Name), "%q is not a host name (RFC 1123, lower case)", n.Name)
+	case c.plan.Domain != "" && len(n.Name)+1+len(c.plan.Domain) > 64:
+		c.fail("fqdn-too-long", at, "shorten the name or the domain", "%s.%s has more than the 64 characters that Linux allows", n.Name, c.plan.Domain)
+	}
+	if other, taken := names[n.Name]; taken {
+		c.fail("hostname-duplicate", at, "give each node a name of its own", "two nodes are called %s: %s and %s", n.Name, other.path(), path)
+		return
+	}
+	names[n.Name] = n
+}
+
+func hostnameFix(name string) string {
+	if strings.Contains(name, ".") {
+		return "leave the domain out of the name: it is the plan's domain"
+	}
+	if fixed := strings.ReplaceAll(strings.ToLower(name), "_", "-"); validLabel(fixed) {
+		return "write " + fixed
+	}
+	return "use lower-case letters, digits and hyphens"
+}
+
+func (c *checker) checkRole(path string, n *Node) {
+	c.checkImageName(path+".image", n.Image)
+	if n.Role == "" {
+		c.fail("role-missing", path, "add role: NAME", "%s has no role", n.Name)
+		return
+	}
+	if _, ok := c.plan.Roles[n.Role]; !ok {
+		fix := "add it under roles"
+		if len(c.plan.Roles) > 0 {
+			fix = "use one of: " + strings.Join(slices.Sorted(maps.Keys(c.plan.Roles)), ", ")
+		}
+		c.fail("role-unknown", path+".role", fix, "%s has role %q, which is not under roles", n.Name, n.Role)
+		return
+	}
+	if c.plan.ImageOf(n) == "" {
+		c.warn("node-without-image", path, "add image: NAME to the node or to role "+n.Role, "%s has no image: it cannot be installed", n.Name)
+	}
+}
+
+func (c *checker) checkIdentity(path string, n *Node, ids identities) {
+	if len(n.MACs) == 0 && n.Serial == "" && n.UUID.IsZero() {
+		c.warn("node-without-identity", path, "add mac, serial or uuid; or adopt it when it is seen on the wire", "nothing tells which machine is %s", n.Name)
+	}
+	for _, m := range n.MACs {
+		if other, taken := ids.macs[m]; taken && other == n {
+			c.fail("mac-duplicate", path+".mac", "remove one of them", "%s has MAC %s twice", n.Name, m)
+		} else if taken {
+			c.fail("mac-duplicate", path+".mac", "read the label of both machines again", "%s and %s both have MAC %s", other.Name, n.Name, m)
+		}
+		ids.macs[m] = n
+	}
+	c.checkSerial(path+".serial", n, ids.serials)
+	if n.UUID.IsZero() {
+		return
+	}
+	if n.UUID.Junk() {
+		c.fail("uuid-junk", path+".uuid", "identify the node by mac or serial", "the UUID of %s is a placeholder that many boards share", n.Name)
+	} else if other, taken := ids.uuids[n.UUID]; taken {
+		c.fail("uuid-duplicate", path+".uuid", "read the UUID of both machines again", "%s and %s both have UUID %s", other.Name, n.Name, n.UUID)
+	}
+	ids.uuids[n.UUID] = n
+}
+
+func (c *checker) checkSerial(path string, n *Node, serials map[string]*Node) {
+	if n.Serial == "" {
+		return
+	}
+	key := strings.ToUpper(strings.TrimSpace(n.Serial))
+	switch {
+	case !printable(n.Serial) || len(n.Serial) > 64:
+		c.fail("serial-malformed", path, "copy it from the label", "the serial number of %s does not print or is too long", n.Name)
+	case JunkSerial(n.Serial):
+		c.fail("serial-junk", path, "identify the node by mac or uuid", "%q of %s is a placeholder that many boards share, not a serial number", n.Serial, n.Name)
+	case roundedBySpreadsheet(n.Serial):
+		c.fail("serial-rounded", path, "format the column of the sheet as text and copy the serial again", "a spreadsheet has rounded the serial number of %s to %s", n.Name, n.Serial)
+	case serials[key] != nil:
+		c.fail("serial-duplicate", path, "read the label of both machines again", "%s and %s both have serial number %s", serials[key].Name, n.Name, n.Serial)
+	}
+	serials[key] = n
+}
+
+func (c *checker) checkRack(path string, n *Node, units map[rackUnit]*Node) {
+	if !printable(n.Rack) {
+		c.fail("rack-malformed", path+".rack", "use the name on the rack's label", "the rack of %s does not print", n.Name)
+	}
+	if n.U == 0 {
+		return
+	}
+	if n.U < 0 || n.U > 60 {
+		c.fail("rack-unit-out-of-range", path+".u", "count from 1 at the bottom", "%s is at unit %d", n.Name, n.U)
+	}
+	if n.Rack == "" {
+		return
+	}
+	at := rackUnit{n.Rack, n.U}
+	if other, taken := units[at]; taken {
+		c.warn("rack-unit-taken", path+".u", "correct rack or u of one of them", "%s and %s are both in rack %s at unit %d", other.Name, n.Name, n.Rack, n.U)
+	}
+	units[at] = n
+}
+
+func (c *checker) checkAddresses(path string, n *Node) {
+	known := 0
+	for _, network := range c.networks {
+		if a, ok := n.Addresses[network]; ok {
+			known++
+			c.checkAddress(path, n, network, a)
+		}
+	}
+	if known == len(n.Addresses) {
+		return
+	}
+	for _, network := range slices.Sorted(maps.Keys(n.Addresses)) {
+		if _, ok := c.plan.Networks[network]; !ok {
+			c.fail("address-network-unknown", path+".addresses."+network, c.networkFix(), "%s has an address on network %q, which is not under networks", n.Name, network)
+		}
+	}
+}
+
+func (c *checker) checkAddress(path string, n *Node, network string, a netip.Addr) {
+	subnet := c.plan.Networks[network].Subnet
+	at := path + ".addresses." + network
+	if subnet.IsValid() && !subnet.Contains(a) {
+		c.fail("address-outside-subnet", at, fmt.Sprintf("use an address of %s", subnet), "%s of %s is outside %s of network %s", a, n.Name, subnet, network)
+	} else if kind := specialAddress(subnet, a); kind != "" {
+		c.fail("address-is-"+kind, at, "use a host address of the subnet", "%s of %s is the %s address of network %s", a, n.Name, kind, network)
+	}
+	c.claim(at, n, a, network+" address")
+}
+
+// claim records who has an address, and reports a second owner.
+func (c *checker) claim(path string, n *Node, a netip.Addr, what string) {
+	if c.plan.Provision.Pool.Contains(a) {
+		c.fail("address-in-pool", path, "move the address or the pool", "%s of %s lies in the pool, from which others are given addresses", a, n.Name)
+	}
+	other, taken := c.owners[a]
+	switch {
+	case !taken:
+		c.owners[a] = owner{node: n, what: what}
+	case other.node == nil && !strings.HasPrefix(other.what, "the gateway"):
+		c.warn("address-is-server", path, "right only if this node is to be that server", "%s of %s is also %s", a, n.Name, other)
+	default:
+		c.fail("address-duplicate", path, "give each machine an address of its own", "%s of %s is already the %s", a, n.Name, strings.TrimPrefix(other.String(), "the "))
+	}
+}
+
+func (c *checker) checkUnaddressed(path string, n *Node) {
+	if c.plan.Provision.DHCP != DHCPServer || c.plan.Provision.Network == "" || !c.plan.Provision.Pool.IsZero() {
+		return
+	}
+	c.warn("address-missing", path, "add addresses: {"+c.plan.Provision.Network+": ADDRESS}, or a pool under provision",
+		"%s has no address on network %s and there is no pool: it cannot boot from the network", n.Name, c.plan.Provision.Network)
+}
+
+func (c *checker) checkBMC(path string, b BMC) {
+	switch b.Protocol {
+	case "", "redfish", "ipmi":
+	default:
+		c.fail("bmc-protocol-unknown", path+".protocol", "use redfish or ipmi", "%q is not a BMC protocol", b.Protocol)
+	}
+	given := 0
+	for _, v := range []string{b.Password.Env, b.Password.File, b.Password.Sealed.Reveal()} {
+		if v != "" {
+			given++
+		}
+	}
+	if given > 1 {
+		c.fail("secret-ambiguous", path+".password", "keep one of env, file and sealed", "the BMC password comes from %d places", given)
+	}
+	if s := b.Password.Sealed; s != "" && !s.Sealed() {
+		c.fail("secret-not-sealed", path+".password", "use env or file, or a value that starts with sealed:", "the BMC password under sealed is not sealed")
+	}
+}
+
+func (c *checker) checkBMCAddress(path string, n *Node, seen map[string]*Node) {
+	if n.BMC.Address == "" {
+		return
+	}
+	host, ok := bmcHost(n.BMC.Address)
+	if !ok {
+		c.fail("bmc-address-malformed", path, "write 10.21.0.11, HOST:PORT or https://HOST:PORT", "the BMC address %q of %s is none", n.BMC.Address, n.Name)
+		return
+	}
+	if a, err := netip.ParseAddr(host); err == nil && a.Is4() && host == n.BMC.Address {
+		c.claim(path, n, a, "BMC address")
+		return
+	}
+	if other, taken := seen[n.BMC.Address]; taken {
+		c.fail("bmc-address-duplicate", path, "give each BMC an address of its own", "%s and %s both have BMC address %s", other.Name, n.Name, n.BMC.Address)
+	}
+	seen[n.BMC.Address] = n
+}
+
+func bmcHost(address string) (string, bool) {
+	host := address
+	if strings.Contains(address, "://") {
+		u, err := url.Parse(address)
+		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil {
+			return "", false
+		}
+		host = u.Hostname()
+	} else if h, _, err := net.SplitHostPort(address); err == nil {
+		host = h
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.String(), true
+	}
+	return host, validDomain(strings.ToLower(host)) && !looksNumeric(host)
+}
+
+// looksNumeric tells 10.21.0.300 from a host name.
+func looksNumeric(host string) bool { return strings.Trim(host, "0123456789.") == "" }
+
+func (c *checker) checkDisks(path string, n *Node, wwns map[string]*Node) {
+	for i, d := range n.Disks.System {
+		at := fmt.Sprintf("%s.system[%d]", path, i)
+		const fix = "choose by wwn, serial, by_path, or model with size"
+		switch {
+		case d.IsZero():
+			c.fail("disk-selector-empty", at, fix, "a system disk of %s is chosen by nothing: it would match any disk", n.Name)
+		case slices.ContainsFunc([]string{d.WWN, d.Serial, d.ByPath, d.Model}, kernelDiskName):
+			c.fail("disk-kernel-name", at, fix, "a system disk of %s is chosen by a kernel name: sda is another disk after the next reboot", n.Name)
+		case !onlyOf(d.WWN, ".:-") || !onlyOf(d.ByPath, ".:-_+@") || !printable(d.Serial) || !printable(d.Model):
+			c.fail("disk-selector-malformed", at, "by_path is a name below /dev/disk/by-path; wwn is as lsblk -o WWN prints it", "a system disk of %s is chosen by characters that no disk reports", n.Name)
+		case d.MinSize < 0 || d.MaxSize < 0 || (d.MaxSize > 0 && d.MinSize > d.MaxSize):
+			c.fail("disk-size-order", at, "min_size must not be above max_size", "a system disk of %s has min_size %d and max_size %d", n.Name, d.MinSize, d.MaxSize)
+		}
+		if d.WWN == "" {
+			continue
+		}
+		if other, taken := wwns[strings.ToLower(d.WWN)]; taken {
+			c.warn("disk-wwn-duplicate", at, "read the WWN of both disks again", "%s and %s both choose the disk with WWN %s", other.Name, n.Name, d.WWN)
+		}
+		wwns[strings.ToLower(d.WWN)] = n
+	}
+}

@@ -1,0 +1,95 @@
+package site
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+)
+
+// Diff gives the events that take state s to plan p, and none if s is there
+// already. The settings come first, because Apply indexes addresses by them;
+// then the nodes that leave, then the nodes that are new or changed, each by
+// name.
+//
+// Digest identifies the plan as written. Sealing the same secret twice gives
+// two values, so a secret of the settings counts as changed when the digest
+// does.
+func Diff(s *State, p *Plan, digest, by string) []Body {
+	var out []Body
+	if digest != s.PlanDigest || !sameSettings(s.Settings, p.Settings) {
+		out = append(out, PlanApplied{Settings: p.Settings, Digest: digest, Nodes: len(p.Nodes), By: by})
+	}
+	planned := make(map[string]bool, len(p.Nodes))
+	for i := range p.Nodes {
+		planned[p.Nodes[i].Name] = true
+	}
+	for _, m := range s.Machines() {
+		if !planned[m.Node.Name] {
+			out = append(out, NodeUnplanned{Name: m.Node.Name})
+		}
+	}
+	return append(out, changedNodes(s, p)...)
+}
+
+func changedNodes(s *State, p *Plan) []Body {
+	var changed []*Node
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		if m, ok := s.Machine(n.Name); !ok || !sameNode(m.Node, n) {
+			changed = append(changed, n)
+		}
+	}
+	slices.SortFunc(changed, func(a, b *Node) int { return cmp.Compare(a.Name, b.Name) })
+	out := make([]Body, len(changed))
+	for i, n := range changed {
+		out[i] = NodePlanned{Node: *n}
+	}
+	return out
+}
+
+func sameSettings(a, b Settings) bool {
+	if a.BMC.Password != b.BMC.Password {
+		return false
+	}
+	x, err1 := settingsWithoutSecrets(a)
+	y, err2 := settingsWithoutSecrets(b)
+	return err1 == nil && err2 == nil && bytes.Equal(x, y)
+}
+
+// settingsWithoutSecrets compares as the log would: JSON has one kind of
+// number and no difference between an empty map and none.
+func settingsWithoutSecrets(s Settings) ([]byte, error) {
+	s.Access.Root, s.BMC.Password.Sealed = "", ""
+	return json.Marshal(s)
+}
+
+// sameNode compares everything that the log keeps of a node. Each field is
+// named here because a node that differs loses its arming.
+func sameNode(a, b *Node) bool {
+	return a.Name == b.Name && a.Role == b.Role && a.Rack == b.Rack && a.U == b.U &&
+		slices.Equal(a.MACs, b.MACs) && a.Serial == b.Serial && a.UUID == b.UUID &&
+		maps.Equal(a.Addresses, b.Addresses) && a.BMC == b.BMC &&
+		slices.EqualFunc(a.Disks.System, b.Disks.System, sameDisk) &&
+		a.Image == b.Image && a.LocalBoot == b.LocalBoot && sameSet(a.Set, b.Set)
+}
+
+func sameDisk(a, b DiskSelector) bool {
+	x, y := a.Rotational, b.Rotational
+	a.Rotational, b.Rotational = nil, nil
+	return a == b && (x == y || x != nil && y != nil && *x == *y)
+}
+
+func sameSet(a, b map[string]any) bool {
+	if len(a) == 0 && len(b) == 0 {
+		return true
+	}
+	if reflect.DeepEqual(a, b) {
+		return true
+	}
+	x, err1 := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return err1 == nil && err2 == nil && bytes.Equal(x, y)
+}
