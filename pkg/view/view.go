@@ -1,0 +1,187 @@
+// Package view is the state as an operator reads it: the documents of the
+// API, which the CLI, the page and scripts share. It is pure.
+package view
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/boot"
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// Node is one machine, planned or seen.
+type Node struct {
+	Name       string                `json:"name"`
+	Role       string                `json:"role,omitempty"`
+	Rack       string                `json:"rack,omitempty"`
+	U          int                   `json:"u,omitempty"`
+	State      site.Phase            `json:"state"`
+	Stage      string                `json:"stage,omitempty"`
+	Detail     string                `json:"detail,omitempty"`
+	Since      time.Time             `json:"since"`
+	Reason     string                `json:"reason,omitempty"`
+	Deviations []string              `json:"deviations,omitempty"`
+	MACs       []site.MAC            `json:"macs,omitempty"`
+	Serial     string                `json:"serial,omitempty"`
+	UUID       site.UUID             `json:"uuid,omitzero"`
+	Addresses  map[string]netip.Addr `json:"addresses,omitempty"`
+	Image      string                `json:"image,omitempty"`
+	ArmedBy    string                `json:"armed_by,omitempty"`
+	ArmedUntil time.Time             `json:"armed_until,omitzero"`
+	Attempt    int                   `json:"attempt,omitempty"`
+	Started    time.Time             `json:"started,omitzero"`
+	Ended      time.Time             `json:"ended,omitzero"`
+	Deadline   time.Time             `json:"deadline,omitzero"`
+	Disks      []site.DiskSelector   `json:"disks,omitempty"` // that an install may wipe
+	Evidence   []site.Evidence       `json:"evidence,omitempty"`
+	Next       string                `json:"next"` // what it would be told now
+	Why        string                `json:"why"`
+}
+
+// NodeOf is how one machine stands at now.
+func NodeOf(s *site.State, m *site.Machine, now time.Time) Node {
+	d := boot.For(s, m, now)
+	n := m.Node
+	return Node{
+		Name: n.Name, Role: n.Role, Rack: n.Rack, U: n.U, State: m.Phase, Stage: m.Attempt.Stage, Detail: m.Attempt.Detail,
+		Since: m.Since, Reason: m.Reason, Deviations: m.Deviations, MACs: n.MACs, Serial: n.Serial, UUID: n.UUID,
+		Addresses: n.Addresses, Image: s.Settings.ImageOf(n), ArmedBy: m.Arming.By, ArmedUntil: m.Arming.Until,
+		Attempt: m.Attempt.Number, Started: m.Attempt.Started, Ended: m.Attempt.Ended, Deadline: m.Attempt.Deadline,
+		Disks: n.Disks.System, Evidence: m.Evidence, Next: string(d.Action), Why: d.Why,
+	}
+}
+
+// Nodes lists machines, and after them the strangers that were seen.
+func Nodes(s *site.State, machines []*site.Machine, strangers bool, now time.Time) []Node {
+	list := make([]Node, 0, len(machines))
+	for _, m := range machines {
+		list = append(list, NodeOf(s, m, now))
+	}
+	if !strangers {
+		return list
+	}
+	var seen []Node
+	for mac, st := range s.Strangers.All() {
+		seen = append(seen, Node{
+			Name: mac.String(), State: site.PhaseSeen, Since: st.First, MACs: []site.MAC{mac},
+			Detail: st.Arch, Next: string(boot.Ignore), Why: boot.For(s, nil, now).Why,
+		})
+	}
+	slices.SortFunc(seen, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	return append(list, seen...)
+}
+
+// Status is the daemon at a glance.
+type Status struct {
+	Version    string             `json:"version"`
+	Site       string             `json:"site"`
+	PlanDigest string             `json:"plan_digest,omitempty"`
+	Seq        uint64             `json:"seq"`
+	Now        time.Time          `json:"now"`
+	Nodes      map[site.Phase]int `json:"nodes"`
+	Images     int                `json:"images"`
+	Leases     int                `json:"leases"`
+	Serving    Serving            `json:"serving"`
+}
+
+// Serving is what the daemon does on the wire.
+type Serving struct {
+	DHCP       site.DHCPMode `json:"dhcp"`
+	Interfaces []string      `json:"interfaces,omitempty"`
+	HTTP       string        `json:"http,omitempty"` // base URL of the machine side
+	Note       string        `json:"note,omitempty"` // why it is silent, if it is
+}
+
+// StatusOf counts.
+func StatusOf(s *site.State, version string, serving Serving, now time.Time) Status {
+	st := Status{
+		Version: version, Site: s.Settings.Site, PlanDigest: s.PlanDigest, Seq: s.Seq, Now: now,
+		Nodes: map[site.Phase]int{}, Images: s.Images.Len(), Leases: s.Leases.Len(), Serving: serving,
+	}
+	for _, m := range s.Machines() {
+		st.Nodes[m.Phase]++
+	}
+	if n := s.Strangers.Len(); n > 0 {
+		st.Nodes[site.PhaseSeen] = n
+	}
+	return st
+}
+
+// Explanation is what one machine would be told now, and why.
+type Explanation struct {
+	Who    string `json:"who"`
+	Node   string `json:"node,omitempty"`
+	State  string `json:"state,omitempty"`
+	Action string `json:"action"`
+	Why    string `json:"why"`
+	Steps  []Step `json:"steps"`
+}
+
+// Step is one packet or document on the way, as it would be sent.
+type Step struct {
+	Title string `json:"title"`
+	Why   string `json:"why,omitempty"`
+	Text  string `json:"text,omitempty"` // with secrets masked
+}
+
+// PlanResult is what came of checking or applying a plan.
+type PlanResult struct {
+	Nodes    int       `json:"nodes"`
+	Findings []Finding `json:"findings"`
+	Changes  []string  `json:"changes,omitempty"` // in words, one for each event
+	Applied  bool      `json:"applied"`
+	Seq      uint64    `json:"seq,omitempty"`
+}
+
+// Finding is something wrong with a plan, and where.
+type Finding struct {
+	ID       string `json:"id"`
+	Severity string `json:"severity"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	Message  string `json:"message"`
+	Fix      string `json:"fix"`
+}
+
+// ArmRequest asks for armings, or for what they would do.
+type ArmRequest struct {
+	Selector string        `json:"selector"`
+	By       string        `json:"by"`
+	Reason   string        `json:"reason,omitempty"`
+	For      time.Duration `json:"for,omitempty"` // nanoseconds; zero means install.DefaultArming
+	DryRun   bool          `json:"dry_run,omitempty"`
+}
+
+// ArmResult lists the machines that were armed or disarmed, or would be.
+type ArmResult struct {
+	Nodes []Node `json:"nodes"`
+	Seq   uint64 `json:"seq"` // of the state after it; follow events from here
+}
+
+// ImageRequest asks for a medium to be taken into the library.
+type ImageRequest struct {
+	File   string `json:"file"` // path on the daemon's machine
+	Name   string `json:"name,omitempty"`
+	Kernel string `json:"kernel,omitempty"` // path of a kernel that the medium lacks
+	Initrd string `json:"initrd,omitempty"`
+}
+
+// ImageResult is one image, with what is odd about it.
+type ImageResult struct {
+	site.Image
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Problem is an error of the API (RFC 9457), with the next step.
+type Problem struct {
+	Type   string          `json:"type"`
+	Title  string          `json:"title"`
+	Status int             `json:"status"`
+	Detail string          `json:"detail"`
+	Code   string          `json:"code"` // usage, refused, not-found, failed
+	Extra  json.RawMessage `json:"extra,omitempty"`
+}
