@@ -1,0 +1,110 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"encoding/json"
+
+	"github.com/rackseed/rackseed/pkg/install"
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/view"
+)
+
+func (h *Operator) images(w http.ResponseWriter, _ *http.Request) {
+	list := []site.Image{}
+	s := h.Ledger.State()
+	for _, i := range s.Images.All() {
+		list = append(list, i)
+	}
+	slices.SortFunc(list, func(a, b site.Image) int { return cmp.Compare(a.Name, b.Name) })
+	h.reply(w, list)
+}
+
+// imageLine is one line of the answer to addImage: progress, then the image
+// or the problem. A big medium takes minutes to hash.
+type imageLine struct {
+	Done    int64             `json:"done,omitempty"`
+	Total   int64             `json:"total,omitempty"`
+	Image   *view.ImageResult `json:"image,omitempty"`
+	Problem *view.Problem     `json:"problem,omitempty"`
+}
+
+func (h *Operator) addImage(w http.ResponseWriter, r *http.Request) {
+	var req view.ImageRequest
+	if !h.decode(w, r, &req) {
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out, lines := http.NewResponseController(w), json.NewEncoder(w)
+	say := func(l imageLine) {
+		if lines.Encode(l) == nil {
+			_ = out.Flush() // a client that left does not stop the work
+		}
+	}
+	image, warnings, err := h.take(r.Context(), req, func(done, total int64) { say(imageLine{Done: done, Total: total}) })
+	if err != nil {
+		say(imageLine{Problem: &view.Problem{Type: "about:blank", Title: "the medium was not added", Detail: err.Error(), Code: codeFailed}})
+		return
+	}
+	say(imageLine{Image: &view.ImageResult{Image: image, Warnings: warnings}})
+}
+
+func (h *Operator) take(ctx context.Context, req view.ImageRequest, progress func(done, total int64)) (site.Image, []string, error) {
+	image, warnings, err := h.Library.Add(ctx, req, progress)
+	if err != nil {
+		return site.Image{}, nil, err
+	}
+	_, err = h.Ledger.Do(ctx, func(s *site.State, now time.Time) ([]site.Body, error) {
+		if have, ok := s.Images.Get(image.Name); ok {
+			if have.Digest == image.Digest {
+				return nil, nil
+			}
+			if user := userOf(s, have.Digest); user != "" {
+				return nil, fmt.Errorf("image %s is in use: %s is being installed from it; add this one under another --name", image.Name, user)
+			}
+		}
+		image.Added = now
+		return []site.Body{site.ImageAdded{Image: image}}, nil
+	})
+	return image, warnings, err
+}
+
+func userOf(s *site.State, digest string) string {
+	for _, m := range s.Machines() {
+		if m.Running() && m.Attempt.Image == digest {
+			return m.Node.Name
+		}
+	}
+	return ""
+}
+
+func (h *Operator) removeImage(w http.ResponseWriter, r *http.Request) {
+	name, digest, shared := param(r, "name"), "", false
+	_, err := h.Ledger.Do(r.Context(), func(s *site.State, _ time.Time) ([]site.Body, error) {
+		image, ok := s.Images.Get(name)
+		if !ok {
+			return nil, fmt.Errorf("there is no image %s: see `rackseed image list`", name)
+		}
+		if user := userOf(s, image.Digest); user != "" {
+			return nil, install.Refusal(fmt.Sprintf("%s is being installed from image %s", user, name))
+		}
+		digest, shared = image.Digest, false
+		for other, i := range s.Images.All() {
+			shared = shared || other != name && i.Digest == digest
+		}
+		return []site.Body{site.ImageRemoved{Name: name}}, nil
+	})
+	if err == nil && !shared {
+		err = h.Library.Remove(r.Context(), digest)
+	}
+	if err != nil {
+		h.fail(w, codeRefused, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,344 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/rackseed/rackseed/pkg/install"
+	"github.com/rackseed/rackseed/pkg/seal"
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/view"
+)
+
+// Follower is the part of ledger.Ledger that readers of the log need.
+type Follower interface {
+	Follow(ctx context.Context, since uint64) iter.Seq2[site.Event, error]
+	Events(ctx context.Context, since uint64, limit int) ([]site.Event, error)
+}
+
+// Library is the image library, as the operator side needs it.
+type Library interface {
+	Add(ctx context.Context, req view.ImageRequest, progress func(done, total int64)) (site.Image, []string, error)
+	Remove(ctx context.Context, digest string) error
+}
+
+// ReadPlan parses and checks the text of a plan. A plan that does not parse
+// has findings and no plan.
+type ReadPlan func(name string, data []byte) (plan *site.Plan, digest string, findings []view.Finding)
+
+// Operator is the operator side. Its listener is a unix socket or loopback.
+type Operator struct {
+	Ledger   Ledger
+	Log      *slog.Logger
+	Follower Follower
+	Seal     *seal.Box
+	Library  Library
+	ReadPlan ReadPlan
+	Version  string
+	Serving  func() view.Serving
+	// Explain says what a node or MAC would be told; Render writes one
+	// document of a node.
+	Explain func(s *site.State, who string, now time.Time) (view.Explanation, error)
+	Render  func(s *site.State, node, as string, secrets bool) (string, error)
+	Page    http.Handler // the page at /
+	Health  func() error // nil while the daemon does what it should
+}
+
+// maxPlan bounds a plan's text: 16,000 nodes written out one by one take
+// about 5 MB.
+const maxPlan = 64 << 20
+
+// Handler gives the routes of the operator side.
+func (h *Operator) Handler() http.Handler {
+	r := chi.NewRouter()
+	r.Route("/api/v1", func(r chi.Router) {
+		r.Get("/status", h.status)
+		r.Get("/nodes", h.nodes)
+		r.Get("/nodes/{name}", h.node)
+		r.Get("/nodes/{name}/render", h.render)
+		r.Get("/explain/{who}", h.explain)
+		r.Put("/plan", h.plan)
+		r.Get("/images", h.images)
+		r.Post("/images", h.addImage)
+		r.Delete("/images/{name}", h.removeImage)
+		r.Post("/arm", h.arm)
+		r.Post("/disarm", h.disarm)
+		r.Get("/events", h.events)
+	})
+	r.Get("/healthz", h.health)
+	r.Get("/readyz", h.health)
+	if h.Page != nil {
+		r.Handle("/*", h.Page)
+	}
+	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, codeNotFound, fmt.Errorf("there is nothing at %s", r.URL.Path))
+	})
+	return r
+}
+
+// The codes of a problem, which the CLI turns into exit statuses.
+const (
+	codeUsage    = "usage"
+	codeRefused  = "refused"
+	codeNotFound = "not-found"
+	codeFailed   = "failed"
+)
+
+func (h *Operator) fail(w http.ResponseWriter, code string, err error) {
+	status := map[string]int{
+		codeUsage: http.StatusBadRequest, codeRefused: http.StatusConflict,
+		codeNotFound: http.StatusNotFound, codeFailed: http.StatusInternalServerError,
+	}[code]
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	h.write(w, view.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: err.Error(), Code: code})
+}
+
+func (h *Operator) reply(w http.ResponseWriter, doc any) {
+	w.Header().Set("Content-Type", "application/json")
+	h.write(w, doc)
+}
+
+func (h *Operator) write(w io.Writer, doc any) {
+	if err := json.NewEncoder(w).Encode(doc); err != nil {
+		h.Log.Debug("a reply was not delivered", "error", err)
+	}
+}
+
+func (h *Operator) status(w http.ResponseWriter, _ *http.Request) {
+	h.reply(w, view.StatusOf(h.Ledger.State(), h.Version, h.Serving(), h.Ledger.Now()))
+}
+
+func (h *Operator) health(w http.ResponseWriter, _ *http.Request) {
+	if err := h.Health(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = io.WriteString(w, "ok\n")
+}
+
+func (h *Operator) nodes(w http.ResponseWriter, r *http.Request) {
+	s, now := h.Ledger.State(), h.Ledger.Now()
+	text := r.URL.Query().Get("selector")
+	if text == "" {
+		h.reply(w, view.Nodes(s, s.Machines(), true, now))
+		return
+	}
+	machines, err := pickMachines(s, text)
+	if err != nil {
+		h.fail(w, codeUsage, err)
+		return
+	}
+	h.reply(w, view.Nodes(s, machines, false, now))
+}
+
+func pickMachines(s *site.State, text string) ([]*site.Machine, error) {
+	sel, err := site.ParseSelector(text)
+	if err != nil {
+		return nil, err
+	}
+	machines, err := s.Select(sel)
+	if err == nil && len(machines) == 0 {
+		err = fmt.Errorf("%q selects no node: `rackseed node list` shows what there is", text)
+	}
+	return machines, err
+}
+
+func (h *Operator) node(w http.ResponseWriter, r *http.Request) {
+	s, name := h.Ledger.State(), param(r, "name")
+	m, ok := s.Machine(name)
+	if mac, err := site.ParseMAC(name); !ok && err == nil {
+		m, ok = s.MachineByMAC(mac)
+	}
+	if !ok {
+		h.fail(w, codeNotFound, fmt.Errorf("the plan has no node %s: see `rackseed node list`", name))
+		return
+	}
+	h.reply(w, view.NodeOf(s, m, h.Ledger.Now()))
+}
+
+// param undoes the escaping that chi leaves in a path parameter.
+func param(r *http.Request, name string) string {
+	raw := chi.URLParam(r, name)
+	if text, err := url.PathUnescape(raw); err == nil {
+		return text
+	}
+	return raw
+}
+
+func (h *Operator) explain(w http.ResponseWriter, r *http.Request) {
+	e, err := h.Explain(h.Ledger.State(), param(r, "who"), h.Ledger.Now())
+	if err != nil {
+		h.fail(w, codeNotFound, err)
+		return
+	}
+	h.reply(w, e)
+}
+
+func (h *Operator) render(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	text, err := h.Render(h.Ledger.State(), param(r, "name"), q.Get("as"), q.Get("secrets") == "true")
+	if err != nil {
+		h.fail(w, codeUsage, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, text)
+}
+
+// plan checks a plan and, unless asked not to, puts it in force.
+func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPlan))
+	if err != nil {
+		h.fail(w, codeUsage, fmt.Errorf("reading the plan: %w", err))
+		return
+	}
+	plan, digest, findings := h.ReadPlan(q.Get("name"), data)
+	result := view.PlanResult{Findings: findings}
+	if plan == nil || hasError(findings) {
+		h.reply(w, result)
+		return
+	}
+	result.Nodes = len(plan.Nodes)
+	plan.Access.Root = h.Seal.Seal(plan.Access.Root)
+	if q.Get("dry_run") == "true" {
+		result.Changes = describe(site.Diff(h.Ledger.State(), plan, digest, q.Get("by")))
+		h.reply(w, result)
+		return
+	}
+	var bodies []site.Body
+	s, err := h.Ledger.Do(r.Context(), func(s *site.State, _ time.Time) ([]site.Body, error) {
+		bodies = site.Diff(s, plan, digest, q.Get("by"))
+		return bodies, busyNodes(s, bodies)
+	})
+	if refusal := install.Refusal(""); errors.As(err, &refusal) {
+		h.fail(w, codeRefused, err)
+		return
+	}
+	if err != nil {
+		h.fail(w, codeFailed, fmt.Errorf("recording the plan: %w", err))
+		return
+	}
+	result.Changes, result.Applied, result.Seq = describe(bodies), true, s.Seq
+	h.reply(w, result)
+}
+
+// busyNodes refuses to take a node away while its install runs: the machine
+// would be left without a daemon that knows it.
+func busyNodes(s *site.State, bodies []site.Body) error {
+	for _, b := range bodies {
+		gone, ok := b.(site.NodeUnplanned)
+		if !ok {
+			continue
+		}
+		if m, ok := s.Machine(gone.Name); ok && m.Running() {
+			return install.Refusal(fmt.Sprintf("the plan leaves out %s, which is being installed: wait for it, or `rackseed disarm %s` first", gone.Name, gone.Name))
+		}
+	}
+	return nil
+}
+
+func hasError(findings []view.Finding) bool {
+	for _, f := range findings {
+		if f.Severity == string(site.SeverityError) {
+			return true
+		}
+	}
+	return false
+}
+
+func describe(bodies []site.Body) []string {
+	var words []string
+	for _, b := range bodies {
+		words = append(words, strings.TrimSpace(b.Kind()+" "+b.Subject()))
+	}
+	return words
+}
+
+func (h *Operator) arm(w http.ResponseWriter, r *http.Request) {
+	var req view.ArmRequest
+	if !h.decode(w, r, &req) {
+		return
+	}
+	window := req.For
+	if window <= 0 {
+		window = install.DefaultArming
+	}
+	h.change(w, r, req, func(s *site.State, machines []*site.Machine, now time.Time) ([]site.Body, error) {
+		return install.Arm(s, machines, req.By, req.Reason, now.Add(window))
+	})
+}
+
+func (h *Operator) disarm(w http.ResponseWriter, r *http.Request) {
+	var req view.ArmRequest
+	if !h.decode(w, r, &req) {
+		return
+	}
+	h.change(w, r, req, func(_ *site.State, machines []*site.Machine, _ time.Time) ([]site.Body, error) {
+		return install.Disarm(machines, req.By, req.Reason), nil
+	})
+}
+
+func (h *Operator) decode(w http.ResponseWriter, r *http.Request, into any) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		h.fail(w, codeUsage, fmt.Errorf("reading the request: %w", err))
+		return false
+	}
+	return true
+}
+
+// change selects machines and changes them in one commit, so that what was
+// selected is what is changed.
+func (h *Operator) change(w http.ResponseWriter, r *http.Request, req view.ArmRequest,
+	decide func(*site.State, []*site.Machine, time.Time) ([]site.Body, error),
+) {
+	var names []string
+	state := h.Ledger.State()
+	machines, err := pickMachines(state, req.Selector)
+	if err != nil {
+		h.fail(w, codeUsage, err)
+		return
+	}
+	if req.DryRun {
+		_, err = decide(state, machines, h.Ledger.Now())
+	} else {
+		state, err = h.Ledger.Do(r.Context(), func(s *site.State, now time.Time) ([]site.Body, error) {
+			if machines, err = pickMachines(s, req.Selector); err != nil {
+				return nil, err
+			}
+			return decide(s, machines, now)
+		})
+	}
+	if refusal := install.Refusal(""); errors.As(err, &refusal) {
+		h.fail(w, codeRefused, err)
+		return
+	}
+	if err != nil {
+		h.fail(w, codeFailed, err)
+		return
+	}
+	for _, m := range machines {
+		names = append(names, m.Node.Name)
+	}
+	result := view.ArmResult{Seq: state.Seq}
+	for _, name := range names {
+		if m, ok := state.Machine(name); ok {
+			result.Nodes = append(result.Nodes, view.NodeOf(state, m, h.Ledger.Now()))
+		}
+	}
+	h.reply(w, result)
+}
