@@ -1,0 +1,75 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// Events gives the log since N, as far as it goes.
+func (c *Client) Events(ctx context.Context, since uint64) iter.Seq2[site.Event, error] {
+	return func(yield func(site.Event, error) bool) {
+		for {
+			var page []site.Event
+			query := url.Values{"since": {strconv.FormatUint(since, 10)}}
+			if err := c.do(ctx, http.MethodGet, "/api/v1/events", query, nil, &page); err != nil {
+				yield(site.Event{}, err)
+				return
+			}
+			if len(page) == 0 {
+				return
+			}
+			for _, e := range page {
+				if !yield(e, nil) {
+					return
+				}
+				since = e.Seq
+			}
+		}
+	}
+}
+
+// Follow gives the log since N and then each event as it happens, until ctx
+// ends or the daemon goes away.
+func (c *Client) Follow(ctx context.Context, since uint64) iter.Seq2[site.Event, error] {
+	return func(yield func(site.Event, error) bool) {
+		query := url.Values{"since": {strconv.FormatUint(since, 10)}}
+		resp, err := c.send(ctx, http.MethodGet, "/api/v1/events", query, nil, "text/event-stream")
+		if err != nil {
+			yield(site.Event{}, err)
+			return
+		}
+		defer func() { _ = resp.Body.Close() }()
+		lines := bufio.NewReader(resp.Body)
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				if ctx.Err() == nil {
+					yield(site.Event{}, fmt.Errorf("the daemon went away: %w", errors.Join(ErrNoDaemon, err)))
+				}
+				return
+			}
+			data, ok := strings.CutPrefix(line, "data: ")
+			if !ok {
+				continue
+			}
+			var e site.Event
+			if err := json.Unmarshal([]byte(data), &e); err != nil {
+				yield(site.Event{}, fmt.Errorf("reading an event: %w", err))
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
