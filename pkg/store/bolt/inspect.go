@@ -31,7 +31,7 @@ func inspect(ctx context.Context, f *os.File, path string, o Options) (identity,
 	if err != nil {
 		return identity{}, fmt.Errorf("inspecting the event log: %w", err)
 	}
-	p := &pager{ctx: ctx, f: f, path: path, size: info.Size(), deadline: time.Now().Add(o.CheckTime)}
+	p := &pager{ctx: ctx, f: f, path: path, size: info.Size()}
 	m, err := p.readMeta()
 	if err != nil {
 		return identity{}, err
@@ -40,11 +40,14 @@ func inspect(ctx context.Context, f *os.File, path string, o Options) (identity,
 	if err != nil {
 		return identity{}, err
 	}
-	if id.clean {
-		p.deadline = time.Now().Add(min(cleanCheckTime, o.CheckTime))
-	} else if err := forgetCache(f); err != nil {
-		return identity{}, fmt.Errorf("inspecting the event log: %w", err)
+	limit := min(o.CheckTime, cleanCheckTime)
+	if !id.clean {
+		limit = o.CheckTime
+		if err := forgetCache(f); err != nil {
+			return identity{}, fmt.Errorf("inspecting the event log: %w", err)
+		}
 	}
+	p.deadline = time.Now().Add(limit)
 	err = p.check(m)
 	if errors.Is(err, errTime) {
 		if !id.clean {
@@ -147,7 +150,7 @@ type pager struct {
 	f        io.ReaderAt
 	path     string
 	size     int64
-	deadline time.Time
+	deadline time.Time // zero: none
 
 	pageSize  uint64
 	highWater uint64

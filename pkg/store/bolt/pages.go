@@ -116,7 +116,7 @@ func (p *pager) page(id uint64, kinds uint16) ([]byte, error) {
 	if err := p.ctx.Err(); err != nil {
 		return nil, err
 	}
-	if time.Now().After(p.deadline) {
+	if !p.deadline.IsZero() && time.Now().After(p.deadline) {
 		return nil, errTime
 	}
 	if id < 2 || id >= p.highWater {

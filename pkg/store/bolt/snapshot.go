@@ -46,7 +46,7 @@ func (s *Store) SaveSnapshot(ctx context.Context, snap store.Snapshot) error {
 	}
 	if err := s.writeSnapshot(ctx, snap); err != nil {
 		// The pieces may hold the very space that the log needs now.
-		_ = s.writeTx(dropSnapshots)
+		_ = s.writeTx(s.dropSnapshots)
 		return fmt.Errorf("saving the snapshot at %d: %w", snap.Seq, err)
 	}
 	return nil
@@ -84,7 +84,7 @@ func (s *Store) writeSnapshot(ctx context.Context, snap store.Snapshot) error {
 		if err := tx.Bucket(bucketSnapshots).Bucket(name).Put(keyHead, head); err != nil {
 			return err
 		}
-		return dropSnapshots(tx)
+		return s.dropSnapshots(tx)
 	})
 }
 
@@ -143,7 +143,7 @@ func completeSnapshots(tx *bbolt.Tx) [][]byte {
 }
 
 // dropSnapshots deletes all but the newest complete ones.
-func dropSnapshots(tx *bbolt.Tx) error {
+func (s *Store) dropSnapshots(tx *bbolt.Tx) error {
 	keep := make(map[string]bool)
 	names := completeSnapshots(tx)
 	for _, n := range names[max(0, len(names)-snapsKept):] {
@@ -159,7 +159,7 @@ func dropSnapshots(tx *bbolt.Tx) error {
 	}
 	for _, name := range drop {
 		if err := all.DeleteBucket(name); err != nil {
-			return err
+			return s.corrupt(fmt.Sprintf("an old snapshot cannot be deleted: %v", err))
 		}
 	}
 	return nil
