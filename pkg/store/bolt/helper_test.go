@@ -10,10 +10,12 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"github.com/rackseed/rackseed/pkg/store"
@@ -162,4 +164,17 @@ func wantLog(t *testing.T, dir string, acked uint64) (last uint64) {
 		t.Fatalf("the snapshot at %d is wrong", snap.Seq)
 	}
 	return last
+}
+
+// markUnclean makes the log in dir look as after a crash.
+func markUnclean(t testing.TB, dir string) {
+	t.Helper()
+	db, err := bbolt.Open(filepath.Join(dir, bolt.FileName), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("clean"), []byte("no")) })
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
 }

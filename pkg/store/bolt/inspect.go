@@ -47,8 +47,7 @@ func inspect(ctx context.Context, f *os.File, path string, o Options) (identity,
 			return identity{}, fmt.Errorf("inspecting the event log: %w", err)
 		}
 	}
-	p.deadline = time.Now().Add(limit)
-	err = p.check(m)
+	err = p.check(m, limit)
 	if errors.Is(err, errTime) {
 		if !id.clean {
 			o.Log.Warn("the event log was not closed cleanly and is too large to check at start; it is checked as it is read",
@@ -257,12 +256,14 @@ func (p *pager) identity(m meta, site string) (identity, error) {
 	return identify(p.path, found, site)
 }
 
-// check visits every page, the newest records first.
-func (p *pager) check(m meta) error {
+// check visits every page, the newest records first. Only the list of free
+// pages is outside the limit: bbolt writes wherever it points.
+func (p *pager) check(m meta, limit time.Duration) error {
 	p.used = make([]byte, m.highWater)
 	if err := p.freelist(m); err != nil {
 		return err
 	}
+	p.deadline = time.Now().Add(limit)
 	if err := p.bucket(bucketRef{root: m.root}, p.checkElement); err != nil {
 		return err
 	}
