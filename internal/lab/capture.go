@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -60,14 +61,14 @@ type Capture struct {
 	err     error
 	markers uint64
 	seen    uint64
-	marked  *sync.Cond
+	more    *sync.Cond
 }
 
 // Capture starts to record at once; the record ends with the test and lies in Dir as NAME.pcap.
 func (l *Lab) Capture(name string) *Capture {
 	l.t.Helper()
 	c := &Capture{Path: filepath.Join(l.dir, name+".pcap"), done: make(chan struct{})}
-	c.marked = sync.NewCond(&c.mu)
+	c.more = sync.NewCond(&c.mu)
 	if err := l.sw.do(c.open); err != nil {
 		l.t.Fatalf("capturing: %v", err)
 	}
@@ -135,7 +136,7 @@ func (c *Capture) run() {
 		}
 		if err != nil {
 			c.err = err
-			c.marked.Broadcast()
+			c.more.Broadcast()
 			c.mu.Unlock()
 			return
 		}
@@ -146,10 +147,11 @@ func (c *Capture) run() {
 func (c *Capture) add(f Frame) error {
 	if f.EtherType() == markerType {
 		c.seen = binary.BigEndian.Uint64(f.Data[headerLen:])
-		c.marked.Broadcast()
+		c.more.Broadcast()
 		return nil
 	}
 	c.frames = append(c.frames, f)
+	c.more.Broadcast()
 	return writePcap(c.file, f)
 }
 
@@ -171,6 +173,29 @@ func (c *Capture) Frames(t testing.TB, keep func(Frame) bool) []Frame {
 	return kept
 }
 
+// Wait returns the first frame, past or future, that match says yes to.
+func (c *Capture) Wait(ctx context.Context, match func(Frame) bool) (Frame, error) {
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.more.Broadcast()
+	})
+	defer stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for next := 0; ; {
+		for ; next < len(c.frames); next++ {
+			if match(c.frames[next]) {
+				return c.frames[next], nil
+			}
+		}
+		if err := errors.Join(c.err, ctx.Err()); err != nil {
+			return Frame{}, fmt.Errorf("waiting for a frame: %w", err)
+		}
+		c.more.Wait()
+	}
+}
+
 // sync sends a marker over the switch and waits until the capture has read it: then it has read all that
 // went before. A capture that lost a frame proves nothing, so that is an error.
 func (c *Capture) sync() error {
@@ -185,7 +210,7 @@ func (c *Capture) sync() error {
 		return fmt.Errorf("sending a marker: %w", err)
 	}
 	for c.seen < c.markers && c.err == nil {
-		c.marked.Wait()
+		c.more.Wait()
 	}
 	if c.err != nil {
 		return c.err
@@ -204,6 +229,12 @@ func (c *Capture) sync() error {
 func (c *Capture) From(t testing.TB, mac net.HardwareAddr) []Frame {
 	t.Helper()
 	return c.Frames(t, func(f Frame) bool { return bytes.Equal(f.Src(), mac) })
+}
+
+// Request matches the start of an HTTP request that mac sends for a path that begins so.
+func Request(mac net.HardwareAddr, method, path string) func(Frame) bool {
+	line := []byte(method + " " + path)
+	return func(f Frame) bool { return bytes.Equal(f.Src(), mac) && bytes.Contains(f.Data, line) }
 }
 
 // NoneFromTo fails the test when from sent anything to or about to. It also fails when to itself said

@@ -3,7 +3,9 @@ package lab
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 )
 
 // diskSize is large enough for a partition table and small enough to hash in a test.
@@ -18,6 +20,32 @@ func (l *Lab) BIOSDisk(name, word string) (path string) {
 	path = filepath.Join(l.dir, name)
 	if err := os.WriteFile(path, disk, 0o644); err != nil {
 		l.t.Fatalf("making the disk: %v", err)
+	}
+	return path
+}
+
+// UEFIDisk makes a disk with an EFI system partition whose default loader, an iPXE program, prints word on
+// the console and stops: a machine that says word has booted from its disk.
+func (l *Lab) UEFIDisk(name, word string, loader []byte) (path string) {
+	l.t.Helper()
+	Need(l.t, "mformat", "mcopy")
+	path = filepath.Join(l.dir, name)
+	script := "#!ipxe\necho " + word + "\nshell\n"
+	files := l.t.TempDir()
+	for file, data := range map[string][]byte{"BOOTX64.EFI": loader, "autoexec.ipxe": []byte(script)} {
+		if err := os.WriteFile(filepath.Join(files, file), data, 0o644); err != nil {
+			l.t.Fatalf("making the disk: %v", err)
+		}
+	}
+	for _, command := range [][]string{
+		{"mformat", "-C", "-i", path, "-T", strconv.Itoa(2 * diskSize / 512), "-h", "16", "-s", "63", "::"},
+		{"mmd", "-i", path, "::/EFI", "::/EFI/BOOT"},
+		{"mcopy", "-i", path, files + "/BOOTX64.EFI", files + "/autoexec.ipxe", "::/EFI/BOOT/"},
+		{"mcopy", "-i", path, files + "/autoexec.ipxe", "::/"},
+	} {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			l.t.Fatalf("making the disk: %s: %v: %s", command[0], err, out)
+		}
 	}
 	return path
 }

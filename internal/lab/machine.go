@@ -30,7 +30,8 @@ const (
 	romBIOS  = "/usr/lib/ipxe/qemu/pxe-virtio.rom"
 )
 
-// Machine describes a machine with one network card. It boots from the network first, then from Disk.
+// Machine describes a machine with one network card. It boots from the network first, then from Disk,
+// or the other way round with DiskFirst.
 type Machine struct {
 	Name     string // default machineN
 	MAC      net.HardwareAddr
@@ -38,9 +39,11 @@ type Machine struct {
 	Memory   int    // MiB, default 1024: what Debian's installer starts in
 	CPUs     int    // default 1
 	Disk     string // a raw image, optional
-	Serial   string // the serial number of SMBIOS, optional
-	UUID     string // of SMBIOS, optional
-	Extra    []string
+	// DiskFirst is the boot order of a machine whose BMC or setup menu says disk.
+	DiskFirst bool
+	Serial    string // the serial number of SMBIOS, optional
+	UUID      string // of SMBIOS, optional
+	Extra     []string
 }
 
 // Running is a machine that is powered on.
@@ -105,8 +108,12 @@ func (l *Lab) qemuArgs(m Machine, tap, socket string) []string {
 	}
 	args = append(args, l.firmwareArgs(m)...)
 	if m.Disk != "" {
+		diskIndex := "3"
+		if m.DiskFirst {
+			diskIndex = "1"
+		}
 		args = append(args,
-			"-drive", "if=none,id=d0,format=raw,file="+m.Disk, "-device", "virtio-blk-pci,drive=d0,id=disk0,bootindex=2")
+			"-drive", "if=none,id=d0,format=raw,file="+m.Disk, "-device", "virtio-blk-pci,drive=d0,id=disk0,bootindex="+diskIndex)
 	}
 	if m.Serial != "" {
 		args = append(args, "-smbios", "type=1,serial="+m.Serial)
@@ -118,7 +125,7 @@ func (l *Lab) qemuArgs(m Machine, tap, socket string) []string {
 }
 
 func (l *Lab) card(m Machine) string {
-	card := fmt.Sprintf("virtio-net-pci,netdev=n0,id=net0,mac=%s,bootindex=1", m.MAC)
+	card := fmt.Sprintf("virtio-net-pci,netdev=n0,id=net0,mac=%s,bootindex=2", m.MAC)
 	if m.Firmware != BIOS {
 		// Without the card's ROM it is the firmware's own PXE client that boots.
 		card += ",romfile="
