@@ -1,0 +1,128 @@
+package dhcp
+
+import (
+	"net/netip"
+
+	"github.com/rackseed/rackseed/pkg/boot"
+	"github.com/rackseed/rackseed/pkg/ipxe"
+)
+
+// discoveryOff is option 43 with discovery control bit 3 (PXE 2.1 table 2-1):
+// take the boot file of this offer, look for no boot server, show no menu.
+func discoveryOff() []byte { return []byte{pxeControl, 1, 8, optEnd} }
+
+// noProxyWait is option 175 with "no-pxedhcp" (ipxe.org/cfg/no-pxedhcp):
+// iPXE need not wait seconds for a proxyDHCP offer.
+func noProxyWait() []byte { return []byte{ipxeNoProxy, 1, 1} }
+
+// bootFile asks boot.For, and finds the file that carries out what it says.
+func (d *decision) bootFile() (string, bool) {
+	if d.m == nil || !d.req.NetBoot() {
+		return "", false
+	}
+	what := boot.For(d.s, d.m, d.now)
+	d.a.Action, d.a.BootWhy = what.Action, what.Why
+	file, ok := ipxe.BootFile(d.req.Client(), what, ipxe.Server{Addr: d.cfg.ServerID, HTTP: d.cfg.HTTP})
+	if !ok {
+		return "", false
+	}
+	d.a.FirstStage = !d.req.IPXE
+	return file, true
+}
+
+// boot adds the boot file to a server's reply.
+func (d *decision) boot(r *Reply) {
+	if d.req.IPXE {
+		r.Etherboot = noProxyWait()
+	}
+	file, ok := d.bootFile()
+	if !ok {
+		return
+	}
+	r.BootFile, r.SIAddr = file, d.cfg.ServerID
+	switch {
+	case d.req.HTTP():
+		// UEFI 2.10 section 24.7.3.1: an offer without it is not for HTTP boot.
+		r.Class = classHTTP
+	case d.req.PXE():
+		r.Class, r.Vendor = classPXE, discoveryOff()
+	}
+}
+
+// proxy gives boot files beside the network's own DHCP server.
+func (d *decision) proxy() {
+	q := d.req
+	switch {
+	case q.Type == TypeDiscover:
+		d.proxyReply(TypeOffer)
+	case q.Type == TypeRequest && q.ServerID.IsValid() && d.ours(q.ServerID):
+		d.proxyReply(TypeACK)
+	default:
+		d.silent("addresses are the other server's business")
+	}
+}
+
+// bootServer answers at port 4011, where UEFI firmware asks the server whose
+// proxy offer it took, and PXE boot server discovery ends (PXE 2.1 section
+// 2.2.5).
+func (d *decision) bootServer() {
+	switch d.req.Type {
+	case TypeDiscover:
+		d.proxyReply(TypeOffer)
+	case TypeRequest, TypeInform:
+		d.proxyReply(TypeACK)
+	default:
+		d.silent("only PXE questions are answered at this port")
+	}
+}
+
+func (d *decision) proxyReply(kind MessageType) {
+	q := d.req
+	if d.m == nil {
+		d.silent("the plan does not name this machine")
+		return
+	}
+	if !q.PXE() && !q.HTTP() {
+		d.silent("it does not ask for a boot file")
+		return
+	}
+	file, ok := d.bootFile()
+	if !ok {
+		d.silent("no boot file for it: " + d.a.BootWhy)
+		return
+	}
+	r := d.reply(kind, netip.Addr{})
+	r.BootFile, r.SIAddr, r.MachineID = file, d.cfg.ServerID, q.MachineID
+	r.Class, r.Vendor = classPXE, d.proxyVendor()
+	if q.HTTP() {
+		r.Class, r.Vendor = classHTTP, nil
+	}
+	d.a.Why = "boot file beside the other server's address"
+}
+
+// proxyVendor differs by firmware. A BIOS ROM needs the discovery control, or
+// it looks for boot servers; UEFI is better off without it: it then asks
+// port 4011, which works where the merging of two offers does not.
+func (d *decision) proxyVendor() []byte {
+	if item := d.bootItem(); item != nil {
+		return item
+	}
+	bios := !d.req.HasArch || d.req.Arch == ipxe.ArchBIOS
+	if bios || d.req.IPXE {
+		return discoveryOff()
+	}
+	return nil
+}
+
+// bootItem echoes the boot server type of a PXE discovery question.
+func (d *decision) bootItem() []byte {
+	if !d.req.BootServer {
+		return nil
+	}
+	for o := d.req.Vendor; len(o) >= 2 && o[0] != optEnd && len(o) >= 2+int(o[1]); o = o[2+int(o[1]):] {
+		if o[0] == pxeBootItem && o[1] == 4 {
+			return append(append([]byte{}, o[:6]...), optEnd)
+		}
+	}
+	return nil
+}

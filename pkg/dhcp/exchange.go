@@ -1,0 +1,177 @@
+package dhcp
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// exchange carries one message from its decision to its reply.
+type exchange struct {
+	s   *Server
+	c   *conn
+	m   *message
+	now time.Time
+
+	id     *identity
+	state  *site.State
+	answer Answer
+}
+
+func (e *exchange) decide(st *site.State) {
+	s := e.s
+	e.state, e.id = st, &e.c.ids[0]
+	if len(e.c.ids) > 1 {
+		net, _ := st.Settings.ProvisionNetwork()
+		e.id = e.c.id(net.Subnet)
+	}
+	e.answer = Decide(st, Config{
+		ServerID: e.id.addr, HTTP: e.id.http, Mode: s.Mode,
+		RenewOnly: s.renewOnly.Load(), Probe: s.Probe != nil, Book: s.book,
+		ClientPort: clientPortFor(e.c.port, e.c.bootServer),
+	}, &e.m.req, e.now)
+}
+
+// clientPortFor keeps the client's port beside the server's when an
+// unprivileged server uses another one.
+func clientPortFor(server uint16, bootServer bool) uint16 {
+	if bootServer || server == serverPort {
+		return clientPort
+	}
+	return server + 1
+}
+
+func (e *exchange) mustWait() bool {
+	return e.answer.Probe.IsValid() || len(e.answer.Events) > 0
+}
+
+// maxRounds bounds how often one message may meet an address that turns out
+// to be taken. Its client asks again.
+const maxRounds = 4
+
+// settle probes and commits what the answer asks for, then replies.
+func (e *exchange) settle(ctx context.Context) {
+	for range maxRounds {
+		e.now = e.s.Clock()
+		e.decide(e.s.Ledger.State())
+		switch {
+		case e.answer.Probe.IsValid():
+			if err := e.probe(ctx); err != nil {
+				e.finish(err)
+				return
+			}
+		case len(e.answer.Events) > 0:
+			e.finish(e.commit(ctx))
+			return
+		default:
+			e.finish(nil)
+			return
+		}
+	}
+	e.finish(errTaken)
+}
+
+var errTaken = errors.New("every address that was tried turned out to be in use")
+
+// probe asks the wire about one address and notes the result in the book. A
+// pool address that is in use is put aside for everybody.
+func (e *exchange) probe(ctx context.Context) error {
+	a, q := e.answer.Probe, &e.m.req
+	pool := e.answer.Hold.IsValid()
+	if pool && !e.s.book.Hold(a, q.MAC, e.now) {
+		return nil
+	}
+	busy, by, err := e.s.Probe(ctx, e.c.link.Interface, a, !q.GIAddr.IsValid())
+	if err != nil {
+		// No answer can be had, so none may be waited for: the client's own
+		// check (RFC 2131 section 4.4.1) remains.
+		e.s.Log.Warn("conflict probe failed", "address", a, "error", err)
+	}
+	now := e.s.Clock()
+	e.s.book.Probed(a, busy, by, now)
+	if !busy || by == q.MAC || !pool {
+		return nil
+	}
+	e.s.Log.Warn("a pool address is in use by a station that did not get it from here", "address", a, "by", by)
+	_, err = e.s.Ledger.Do(ctx, func(st *site.State, now time.Time) ([]site.Body, error) {
+		if until, ok := st.Declined.Get(a); ok && now.Before(until) {
+			return nil, nil
+		}
+		return []site.Body{site.AddressDeclined{Addr: a, MAC: q.MAC, Until: now.Add(quarantine)}}, nil
+	})
+	return err
+}
+
+// commit decides again inside the single writer, and returns when the events
+// are on disk. Only then may the reply leave.
+func (e *exchange) commit(ctx context.Context) error {
+	_, err := e.s.Ledger.Do(ctx, func(st *site.State, now time.Time) ([]site.Body, error) {
+		e.now = now
+		e.decide(st)
+		return e.answer.Events, nil
+	})
+	return err
+}
+
+// finish does what the answer says, unless something failed before.
+func (e *exchange) finish(err error) {
+	s, a, q := e.s, &e.answer, &e.m.req
+	switch {
+	case err != nil:
+		a.Reply = nil
+		s.counts.failed.Add(1)
+		s.Log.Error("a DHCP request stays without an answer", "mac", q.MAC, "error", err)
+	case a.Reply != nil && a.Hold.IsValid() && !s.book.Hold(a.Hold, q.MAC, e.now):
+		// Somebody else was quicker; this client asks again.
+		a.Reply, a.Why = nil, "the address was just offered to another client"
+	}
+	if a.Drop {
+		s.book.Drop(q.MAC)
+	}
+	if a.Exhausted {
+		s.book.SetExhausted(e.now)
+	}
+	if a.Learned {
+		s.book.Learn(q.MAC, a.Node)
+	}
+	if a.Reply != nil {
+		err = e.send()
+	} else if err == nil {
+		s.counts.ignored.Add(1)
+	}
+	e.observe(err)
+}
+
+func (e *exchange) send() error {
+	a := &e.answer
+	msg := a.Reply.Append(e.m.out[:0])
+	err := e.c.send(e.id, a.Via, a.To, e.m.req.MAC, msg, e.m.frame[:0])
+	if err != nil {
+		e.s.counts.failed.Add(1)
+		e.s.Log.Warn("a DHCP reply did not leave", "mac", e.m.req.MAC, "error", err)
+		return err
+	}
+	e.s.counts.replied.Add(1)
+	return nil
+}
+
+func (e *exchange) observe(err error) {
+	s, a, q := e.s, &e.answer, &e.m.req
+	loop := a.FirstStage && a.Reply != nil && q.Type == TypeDiscover && s.watch.looping(q.MAC, q.XID, e.now)
+	if loop {
+		a.BootWhy += "; it asked for its loader five times in two minutes, so the loader does not get further: see its console"
+		s.Log.Warn("a machine asks for its first-stage loader again and again", "node", a.Node, "mac", q.MAC)
+	}
+	if s.Observe == nil {
+		return
+	}
+	o := Observation{At: e.now, Link: e.c.link.String(), Request: q, Answer: a, From: q.From, Err: err, Loop: loop}
+	if a.Node == "" && a.Foreign == (Answer{}).Foreign {
+		if _, known := e.state.Strangers.Get(q.MAC); !known {
+			o.Stranger = s.watch.first(q.MAC, e.now)
+		}
+	}
+	s.Observe(o)
+}
