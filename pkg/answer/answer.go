@@ -20,6 +20,9 @@ const (
 	Preseed   Kind = "preseed"
 )
 
+// Masked stands in the place of a secret in documents for people.
+const Masked = "[masked]"
+
 // KindOf says which language the installer of a media family speaks.
 func KindOf(family string) (Kind, error) {
 	switch family {

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"syscall"
@@ -42,17 +41,6 @@ func URL(base string) *Client { return &Client{http: &http.Client{}, base: base}
 // on a state directory that no daemon holds.
 func Handler(h http.Handler) *Client {
 	return &Client{http: &http.Client{Transport: inProcess{h}}, base: "http://rackseed"}
-}
-
-type inProcess struct{ handler http.Handler }
-
-func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	w := httptest.NewRecorder()
-	p.handler.ServeHTTP(w, r)
-	return w.Result(), nil
 }
 
 // ErrNoDaemon means that nobody listens where the daemon should.

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/answer"
+	"github.com/rackseed/rackseed/pkg/api"
+	"github.com/rackseed/rackseed/pkg/bootplan"
+	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/image"
+	"github.com/rackseed/rackseed/pkg/ipxe"
+	"github.com/rackseed/rackseed/pkg/ledger"
+	"github.com/rackseed/rackseed/pkg/seal"
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/store"
+	"github.com/rackseed/rackseed/pkg/store/bolt"
+	"github.com/rackseed/rackseed/pkg/view"
+	"github.com/rackseed/rackseed/profiles"
+)
+
+// core is a state directory that is open: the log, the image library, the
+// key. The daemon serves from it; a command without a daemon works on it.
+type core struct {
+	dir     string
+	log     *slog.Logger
+	store   store.Log
+	ledger  *ledger.Ledger
+	box     *seal.Box
+	library *image.Library
+}
+
+// openCore opens a state directory, and makes it at first use. It is private
+// to its owner: it holds the key and whatever installers send.
+func openCore(ctx context.Context, dir string, log *slog.Logger) (*core, error) {
+	for _, d := range []string{dir, filepath.Join(dir, "evidence")} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, fmt.Errorf("making the state directory: %w; give a writable one with --state DIR", err)
+		}
+	}
+	st, err := bolt.Open(ctx, dir, bolt.Options{Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	box, err := seal.Open(filepath.Join(dir, "key"))
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	library, err := image.Open(image.Config{Dir: filepath.Join(dir, "images"), Log: log})
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	c, err := newCore(ctx, dir, st, box, library, log, time.Now)
+	if err != nil {
+		return nil, errors.Join(err, library.Close(), st.Close())
+	}
+	return c, nil
+}
+
+func newCore(ctx context.Context, dir string, st store.Log, box *seal.Box, library *image.Library, log *slog.Logger, clock func() time.Time) (*core, error) {
+	l, err := ledger.Open(ctx, st, ledger.Options{Log: log, Clock: clock})
+	if err != nil {
+		return nil, err
+	}
+	return &core{dir: dir, log: log, store: st, ledger: l, box: box, library: library}, nil
+}
+
+func (c *core) close() error { return errors.Join(c.library.Close(), c.store.Close()) }
+
+// composer writes answer files as installers get them.
+func (c *core) composer() bootplan.Composer {
+	return bootplan.Composer{Profiles: profiles.Files, Root: c.box.Open}
+}
+
+// masked writes answer files for people.
+func masked(site.Secret) (string, error) { return answer.Masked, nil }
+
+// nonce makes each attempt's token unique.
+func nonce() string { return rand.Text() }
+
+// machineSide is what machines talk to.
+func (c *core) machineSide(loaders func(string) ([]byte, bool), neighbour neighbours, observe func(api.Served)) *api.Machine {
+	return &api.Machine{
+		Ledger: c.ledger, Compose: c.composer(), Seal: c.box, Loaders: loaders, Images: c.library.Handler(),
+		Evidence: evidenceFolder(filepath.Join(c.dir, "evidence")), Log: c.log, Nonce: nonce, Neighbour: neighbour, Observe: observe,
+	}
+}
+
+// operatorSide is what the CLI and the page talk to.
+func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *api.Operator {
+	explain.box = c.box
+	return &api.Operator{
+		Ledger: c.ledger, Log: c.log, Follower: c.ledger, Seal: c.box, Library: libraryAdapter{c.library},
+		ReadPlan: readPlan, Version: version, Serving: serving, Explain: explain.explain, Render: explain.render,
+		Health: func() error { return nil },
+	}
+}
+
+// libraryAdapter speaks of images as the site does.
+type libraryAdapter struct{ library *image.Library }
+
+func (a libraryAdapter) Add(ctx context.Context, req view.ImageRequest, progress func(done, total int64)) (site.Image, []string, error) {
+	i, err := a.library.Add(ctx, req.File, image.AddOptions{Name: req.Name, Kernel: req.Kernel, Initrd: req.Initrd, Progress: progress})
+	if err != nil {
+		return site.Image{}, nil, err
+	}
+	return siteImage(i), i.Media.Warnings, nil
+}
+
+func (a libraryAdapter) Remove(_ context.Context, digest string) error {
+	return a.library.Remove(digest)
+}
+
+func siteImage(i image.Image) site.Image {
+	m := i.Media
+	return site.Image{
+		Name: i.Name, Digest: i.Hex(), Size: i.Size, Family: string(m.Family), Distro: m.Distro, Version: m.Version, Arch: m.Arch,
+		Label: m.Label, Kernel: m.Kernel, Initrd: m.Initrd, Stage2: m.Stage2, Repos: m.Repos, Added: i.Added,
+	}
+}
+
+// withClient runs a command against the daemon of a state directory, or, if
+// none runs, against the directory itself.
+func withClient(ctx context.Context, g *globals, use func(*client.Client) error) error {
+	cl := client.Unix(g.socket())
+	_, err := cl.Status(ctx)
+	if err == nil {
+		return use(cl)
+	}
+	if !errors.Is(err, client.ErrNoDaemon) {
+		return err
+	}
+	return withState(ctx, g, use)
+}
+
+// withState opens the state directory for one command.
+func withState(ctx context.Context, g *globals, use func(*client.Client) error) (err error) {
+	log := slog.New(slog.DiscardHandler)
+	c, err := openCore(ctx, g.state, log)
+	if err != nil {
+		return err
+	}
+	writing, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- c.ledger.Run(writing) }()
+	defer func() {
+		stop()
+		err = errors.Join(err, <-done, c.close())
+	}()
+	serving := func() view.Serving { return view.Serving{Note: "no daemon is running"} }
+	side := c.operatorSide(serving, &explainer{server: ipxe.Server{HTTP: "http://SERVER:8080"}})
+	return use(client.Handler(side.Handler()))
+}
+
+// evidenceFolder keeps what failed installers send.
+type evidenceFolder string
+
+// Save writes to a temporary name first, so that a cut upload leaves nothing
+// that looks whole.
+func (dir evidenceFolder) Save(_ context.Context, node string, attempt int, r io.Reader, limit int64) (site.Evidence, error) {
+	f, err := os.CreateTemp(string(dir), ".upload-*")
+	if err != nil {
+		return site.Evidence{}, fmt.Errorf("keeping evidence: %w", err)
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	sum, n, err := hashTo(f, io.LimitReader(r, limit))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return site.Evidence{}, fmt.Errorf("keeping evidence: %w", err)
+	}
+	name := fmt.Sprintf("%s-attempt%d-%s.tar.gz", node, attempt, sum[:12])
+	if err := os.Rename(f.Name(), filepath.Join(string(dir), name)); err != nil {
+		return site.Evidence{}, fmt.Errorf("keeping evidence: %w", err)
+	}
+	return site.Evidence{Attempt: attempt, File: name, SHA256: sum, Size: n}, nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+func newEventsCommand(g *globals) *cobra.Command {
+	var follow bool
+	var after uint64
+	c := &cobra.Command{
+		Use: "events", Short: "Print the log, one event a line", Args: cobra.NoArgs,
+		Example: "  rackseed events --since 120\n  rackseed events --follow --json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return withClient(c.Context(), g, func(cl *client.Client) error {
+				events := cl.Events(c.Context(), after)
+				if follow {
+					events = cl.Follow(c.Context(), after)
+				}
+				return printEvents(c.OutOrStdout(), events, g.json)
+			})
+		},
+	}
+	c.Flags().BoolVar(&follow, "follow", false, "go on printing events as they happen")
+	c.Flags().Uint64Var(&after, "since", 0, "print only events after this number")
+	return c
+}
+
+func printEvents(w io.Writer, events iter.Seq2[site.Event, error], asJSON bool) error {
+	lines := json.NewEncoder(w)
+	for e, err := range events {
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			err = lines.Encode(e)
+		} else {
+			_, err = fmt.Fprintf(w, "%6d  %s  %-17s %s\n", e.Seq, e.At.Local().Format(time.DateTime), e.Body.Kind(), sentence(e.Body))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sentence is an event in words, for the terminal.
+func sentence(b site.Body) string {
+	switch b := b.(type) {
+	case site.PlanApplied:
+		return fmt.Sprintf("%s: %d nodes, by %s", b.Settings.Site, b.Nodes, orDash(b.By))
+	case site.ImageAdded:
+		return fmt.Sprintf("%s: %s %s, %s", b.Image.Name, b.Image.Distro, b.Image.Version, size(b.Image.Size))
+	case site.StrangerSeen:
+		return fmt.Sprintf("%s %s %s", b.MAC, b.Arch, b.Class)
+	case site.LeaseGranted:
+		return fmt.Sprintf("%s to %s until %s", b.Lease.Addr, b.Lease.MAC, clock(b.Lease.Until))
+	case site.Armed:
+		return fmt.Sprintf("%s by %s until %s", b.Node, b.By, clock(b.Until))
+	case site.Disarmed:
+		return fmt.Sprintf("%s by %s %s", b.Node, b.By, b.Reason)
+	case site.InstallStarted:
+		return fmt.Sprintf("%s attempt %d, from %s at %s", b.Node, b.Attempt, b.MAC, b.Addr)
+	case site.AnswerServed:
+		return fmt.Sprintf("%s attempt %d: %s to %s", b.Node, b.Attempt, b.File, b.Addr)
+	case site.InstallProgress:
+		return fmt.Sprintf("%s attempt %d: %s %s", b.Node, b.Attempt, b.Stage, b.Detail)
+	case site.InstallFailed:
+		return fmt.Sprintf("%s attempt %d at %s: %s", b.Node, b.Attempt, b.Stage, b.Reason)
+	case site.NodeVerified:
+		return fmt.Sprintf("%s attempt %d: %d deviations", b.Node, b.Attempt, len(b.Deviations))
+	case site.EvidenceStored:
+		return fmt.Sprintf("%s attempt %d: %s, %s", b.Node, b.Attempt, b.File, size(b.Size))
+	case site.NodeHeld:
+		return fmt.Sprintf("%s: %s", b.Node, b.Reason)
+	default:
+		return b.Subject()
+	}
+}

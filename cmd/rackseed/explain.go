@@ -1,0 +1,308 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rackseed/rackseed/pkg/answer"
+	"github.com/rackseed/rackseed/pkg/boot"
+	"github.com/rackseed/rackseed/pkg/bootplan"
+	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/dhcp"
+	"github.com/rackseed/rackseed/pkg/ipxe"
+	"github.com/rackseed/rackseed/pkg/seal"
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/view"
+	"github.com/rackseed/rackseed/profiles"
+)
+
+// explainer says what a machine would be told, with the functions that would
+// tell it.
+type explainer struct {
+	server ipxe.Server
+	mode   site.DHCPMode // empty means what the plan says
+	box    *seal.Box
+}
+
+// tokenMask stands where the token of a running attempt would: whoever reads
+// an explanation must not be able to fetch the answer file.
+const tokenMask = "TOKEN"
+
+func (x *explainer) compose(secrets bool) bootplan.Composer {
+	c := bootplan.Composer{Profiles: profiles.Files, Root: masked}
+	if secrets {
+		c.Root = x.box.Open
+	}
+	return c
+}
+
+func find(s *site.State, who string) (*site.Machine, site.MAC, error) {
+	if m, ok := s.Machine(who); ok {
+		var mac site.MAC
+		if len(m.Node.MACs) > 0 {
+			mac = m.Node.MACs[0]
+		}
+		return m, mac, nil
+	}
+	mac, err := site.ParseMAC(who)
+	if err != nil {
+		return nil, mac, fmt.Errorf("%q is neither a node of the plan nor a MAC address: see `rackseed node list`", who)
+	}
+	m, err := boot.Identify(s, boot.Identity{MAC: mac})
+	return m, mac, err
+}
+
+func (x *explainer) explain(s *site.State, who string, now time.Time) (view.Explanation, error) {
+	m, mac, err := find(s, who)
+	if err != nil {
+		return view.Explanation{}, err
+	}
+	d := boot.For(s, m, now)
+	e := view.Explanation{Who: who, Action: string(d.Action), Why: d.Why}
+	if m != nil {
+		e.Node, e.State = m.Node.Name, string(m.Phase)
+	}
+	e.Steps = x.packets(s, mac, now)
+	if m == nil {
+		return e, nil
+	}
+	plan, err := x.compose(false).Compose(s, m, d, mac, x.server, tokenMask)
+	if err != nil {
+		e.Steps = append(e.Steps, view.Step{Title: "iPXE script", Why: err.Error()})
+		return e, nil
+	}
+	e.Steps = append(e.Steps, view.Step{Title: "iPXE script", Text: plan.Script})
+	for _, f := range plan.Answers.Files {
+		e.Steps = append(e.Steps, view.Step{Title: "answer file " + f.Name, Text: string(f.Data)})
+	}
+	return e, nil
+}
+
+// firmwares are the clients whose answers an explanation shows.
+func firmwares() []struct {
+	title string
+	probe dhcp.Probe
+} {
+	return []struct {
+		title string
+		probe dhcp.Probe
+	}{
+		{"DHCP, BIOS PXE", dhcp.Probe{Arch: ipxe.ArchBIOS}},
+		{"DHCP, UEFI PXE", dhcp.Probe{Arch: ipxe.ArchX64}},
+		{"DHCP, UEFI HTTP boot", dhcp.Probe{Arch: ipxe.ArchX64HTTP, HTTP: true}},
+		{"DHCP, iPXE", dhcp.Probe{Arch: ipxe.ArchX64, IPXE: true}},
+	}
+}
+
+func (x *explainer) packets(s *site.State, mac site.MAC, now time.Time) []view.Step {
+	var steps []view.Step
+	for _, f := range firmwares() {
+		f.probe.MAC = mac
+		text, why := dhcp.Explain(s, dhcp.Config{ServerID: x.addr(s), HTTP: x.server.HTTP, Mode: x.mode}, f.probe, now)
+		steps = append(steps, view.Step{Title: f.title, Why: why, Text: text})
+	}
+	return steps
+}
+
+// addr is our address; without a daemon, one that the plan could give us.
+func (x *explainer) addr(s *site.State) netip.Addr {
+	if x.server.Addr.IsValid() {
+		return x.server.Addr
+	}
+	network, _ := s.Settings.ProvisionNetwork()
+	if network.Gateway.IsValid() {
+		return network.Gateway
+	}
+	return network.Subnet.Addr().Next()
+}
+
+// render writes one document of a node: what its next attempt would be
+// served, whether or not it is armed.
+func (x *explainer) render(s *site.State, name, as string, secrets bool) (string, error) {
+	m, mac, err := find(s, name)
+	if err != nil {
+		return "", err
+	}
+	if m == nil {
+		return "", fmt.Errorf("the plan has no node %s", name)
+	}
+	d := boot.Decision{Action: boot.Install, Node: m.Node, Attempt: m.Attempt.Number + 1, Image: imageFor(s, m.Node, as)}
+	if as == "dhcp" {
+		var b strings.Builder
+		for _, step := range x.packets(s, mac, time.Now()) {
+			fmt.Fprintf(&b, "## %s: %s\n%s\n", step.Title, step.Why, step.Text)
+		}
+		return b.String(), nil
+	}
+	plan, err := x.compose(secrets).Compose(s, m, d, mac, x.server, tokenMask)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case as == "ipxe":
+		return plan.Script, nil
+	case as == "" || as == string(plan.Answers.Kind):
+		var b strings.Builder
+		for i, f := range plan.Answers.Files {
+			if i > 0 {
+				fmt.Fprintf(&b, "\n##### %s #####\n", f.Name)
+			}
+			b.Write(f.Data)
+		}
+		return b.String(), nil
+	default:
+		return "", fmt.Errorf("%s installs by %s, not by %s: use --as %s, ipxe or dhcp", name, plan.Answers.Kind, as, plan.Answers.Kind)
+	}
+}
+
+// imageFor is the node's image, or, before it was added to the library, one
+// that has everything a document shows but its content.
+func imageFor(s *site.State, n *site.Node, as string) site.Image {
+	name := s.Settings.ImageOf(n)
+	if i, ok := s.Images.Get(name); ok {
+		return i
+	}
+	i := site.Image{Name: name, Digest: "IMAGE", Family: "rhel", Distro: "rocky", Version: "9", Arch: "x86_64", Kernel: "images/pxeboot/vmlinuz", Initrd: "images/pxeboot/initrd.img", Stage2: "images/install.img", Repos: []string{"BaseOS", "AppStream"}}
+	if as == string(answer.Preseed) || as != string(answer.Kickstart) && strings.Contains(strings.ToLower(name), "deb") {
+		i.Family, i.Distro, i.Version, i.Kernel, i.Initrd, i.Stage2, i.Repos = "debian", "debian", "13", "linux", "initrd.gz", "", []string{"."}
+	}
+	return i
+}
+
+// stateOfPlan is the state that applying a plan file to nothing gives.
+func stateOfPlan(name string, box *seal.Box) (*site.State, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, usageError("reading the plan: %w", err)
+	}
+	plan, digest, findings := readPlan(name, data)
+	if plan == nil || hasErrors(findings) {
+		return nil, usageError("the plan is not usable: `rackseed plan check %s` says why", name)
+	}
+	plan.Access.Root = box.Seal(plan.Access.Root)
+	s := site.NewState()
+	for _, b := range site.Diff(s, plan, digest, "") {
+		if err := s.Apply(site.Event{Seq: s.Seq + 1, At: time.Now().UTC(), Body: b}); err != nil {
+			return nil, fmt.Errorf("applying the plan: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// offline explains from a plan file alone.
+func offline(plan string) (*site.State, *explainer, error) {
+	box, err := seal.Ephemeral()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := stateOfPlan(plan, box)
+	if err != nil {
+		return nil, nil, err
+	}
+	x := &explainer{box: box}
+	x.server = ipxe.Server{Addr: x.addr(s), HTTP: "http://SERVER:8080"}
+	return s, x, nil
+}
+
+func newExplainCommand(g *globals) *cobra.Command {
+	var plan string
+	c := &cobra.Command{
+		Use: "explain NODE|MAC", Short: "What this machine would be told now, and why", Args: cobra.ExactArgs(1),
+		Example: "  rackseed explain cs-controller-01\n  rackseed explain 52:54:00:12:34:56 --plan site.yaml",
+		RunE: func(c *cobra.Command, args []string) error {
+			if plan != "" {
+				s, x, err := offline(plan)
+				if err != nil {
+					return err
+				}
+				e, err := x.explain(s, args[0], time.Now())
+				if err != nil {
+					return usageError("%w", err)
+				}
+				return printExplanation(c, g, e)
+			}
+			return withClient(c.Context(), g, func(cl *client.Client) error {
+				e, err := cl.Explain(c.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return printExplanation(c, g, e)
+			})
+		},
+	}
+	c.Flags().StringVar(&plan, "plan", "", "answer from this plan file alone")
+	return c
+}
+
+func printExplanation(c *cobra.Command, g *globals, e view.Explanation) error {
+	if g.json {
+		return printJSON(c, e)
+	}
+	w := c.OutOrStdout()
+	fmt.Fprintf(w, "%s: %s\n  because: %s\n", orElse(e.Node, e.Who), e.Action, e.Why)
+	for _, step := range e.Steps {
+		fmt.Fprintf(w, "\n== %s\n", step.Title)
+		if step.Why != "" {
+			fmt.Fprintln(w, "   "+step.Why)
+		}
+		indent(w, step.Text)
+	}
+	return nil
+}
+
+func indent(w io.Writer, text string) {
+	for line := range strings.Lines(text) {
+		fmt.Fprint(w, "   ", line)
+	}
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		fmt.Fprintln(w)
+	}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+func newRenderCommand(g *globals) *cobra.Command {
+	var plan, as string
+	var secrets bool
+	c := &cobra.Command{
+		Use: "render NODE", Short: "Write what would be served to a node", Args: cobra.ExactArgs(1),
+		Example: "  rackseed render cs-controller-01 --as kickstart --plan site.yaml\n  rackseed render cs-controller-01 --as ipxe",
+		RunE: func(c *cobra.Command, args []string) error {
+			if plan != "" {
+				s, x, err := offline(plan)
+				if err != nil {
+					return err
+				}
+				text, err := x.render(s, args[0], as, secrets)
+				if err != nil {
+					return usageError("%w", err)
+				}
+				_, err = io.WriteString(c.OutOrStdout(), text)
+				return err
+			}
+			return withClient(c.Context(), g, func(cl *client.Client) error {
+				text, err := cl.Render(c.Context(), args[0], as, secrets)
+				if err != nil {
+					return err
+				}
+				_, err = io.WriteString(c.OutOrStdout(), text)
+				return err
+			})
+		},
+	}
+	c.Flags().StringVar(&plan, "plan", "", "answer from this plan file alone")
+	c.Flags().StringVar(&as, "as", "", "kickstart, preseed, ipxe or dhcp (default: the node's answer file)")
+	c.Flags().BoolVar(&secrets, "secrets", false, "do not mask secrets")
+	return c
+}

@@ -1,0 +1,178 @@
+// Command rackseed provisions bare-metal servers: one daemon that serves
+// DHCP, TFTP and HTTP boot, and the commands that work with it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/install"
+)
+
+// version is set by the build.
+var version = "devel"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// The exit statuses of every command.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2 // wrong usage, or a plan that does not check
+	exitSome    = 3 // some machines of a batch failed, the rest are done
+	exitRefused = 4 // refused for safety
+)
+
+// exitError is an error that ends the command with a status of its own. A nil
+// err means that everything there is to say was said.
+type exitError struct {
+	status int
+	err    error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func usageError(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintln(errOut, "rackseed:", text)
+	}
+	return statusOf(err)
+}
+
+func statusOf(err error) int {
+	var exit *exitError
+	var problem *client.Error
+	var refusal install.Refusal
+	switch {
+	case errors.As(err, &exit):
+		return exit.status
+	case errors.As(err, &refusal):
+		return exitRefused
+	case errors.As(err, &problem) && problem.Code == "refused":
+		return exitRefused
+	case errors.As(err, &problem) && (problem.Code == "usage" || problem.Code == "not-found"):
+		return exitUsage
+	default:
+		return exitFailed
+	}
+}
+
+// globals are the flags that every command has.
+type globals struct {
+	state string
+	json  bool
+}
+
+func (g *globals) socket() string { return filepath.Join(g.state, "rackseed.sock") }
+
+func newRootCommand() *cobra.Command {
+	g := &globals{}
+	root := &cobra.Command{
+		Use:   "rackseed",
+		Short: "Bare-metal provisioning from a laptop: DHCP, TFTP, HTTP boot, answer files",
+		Long: `Rackseed turns a laptop and a rack of unboxed servers into installed, tuned nodes.
+
+  rackseed demo                                       a simulated rack, without root or a network
+  rackseed doctor --interface enp3s0                  what this machine and the wire look like
+  rackseed serve --plan site.yaml --interface enp3s0  the daemon
+  rackseed install cs-controller-01 --no-power        arm a machine; switch it on to install it`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError("%w: see `%s --help`", err, c.CommandPath())
+	})
+	root.PersistentFlags().StringVar(&g.state, "state", defaultState(), "directory of the log, the image library and the daemon's socket")
+	root.PersistentFlags().BoolVar(&g.json, "json", false, "print JSON")
+	root.AddCommand(
+		newServeCommand(g), newDemoCommand(), newDoctorCommand(g),
+		newPlanCommand(g), newImageCommand(g), newNodeCommand(g),
+		newExplainCommand(g), newRenderCommand(g),
+		newInstallCommand(g), newDisarmCommand(g), newEventsCommand(g),
+		newStormCommand(), newVersionCommand(g),
+	)
+	for _, c := range root.Commands() {
+		wrapArgs(c)
+	}
+	return root
+}
+
+// wrapArgs gives wrong arguments the exit status of wrong usage.
+func wrapArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usageError("%w: see `%s --help`", err, c.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		wrapArgs(sub)
+	}
+}
+
+// defaultState follows the file hierarchy for root and XDG for everybody
+// else.
+func defaultState() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/rackseed"
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "rackseed")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "rackseed-state"
+	}
+	return filepath.Join(home, ".local", "state", "rackseed")
+}
+
+func newVersionCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Example: "  rackseed version --json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if g.json {
+				return printJSON(c, map[string]string{"version": version})
+			}
+			_, err := fmt.Fprintln(c.OutOrStdout(), "rackseed", version)
+			return err
+		},
+	}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/planfile"
+	"github.com/rackseed/rackseed/pkg/profile"
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/view"
+	"github.com/rackseed/rackseed/profiles"
+)
+
+func newPlanCommand(g *globals) *cobra.Command {
+	c := &cobra.Command{Use: "plan", Short: "Check the site plan and put it in force"}
+	check := &cobra.Command{
+		Use: "check FILE", Short: "Say what is wrong with a plan, and where", Args: cobra.ExactArgs(1),
+		Example: "  rackseed plan check site.yaml\n  rackseed plan check site.yaml --json",
+		RunE: func(c *cobra.Command, args []string) error {
+			data, err := os.ReadFile(args[0])
+			if err != nil {
+				return usageError("reading the plan: %w", err)
+			}
+			result, text := checkPlan(args[0], data)
+			return reportPlan(c, g, result, text)
+		},
+	}
+	apply := &cobra.Command{
+		Use: "apply FILE", Short: "Check a plan and put it in force", Args: cobra.ExactArgs(1),
+		Example: "  rackseed plan apply site.yaml",
+		RunE:    func(c *cobra.Command, args []string) error { return applyPlan(c, g, args[0], false) },
+	}
+	diff := &cobra.Command{
+		Use: "diff FILE", Short: "Say what applying a plan would change", Args: cobra.ExactArgs(1),
+		Example: "  rackseed plan diff site.yaml",
+		RunE:    func(c *cobra.Command, args []string) error { return applyPlan(c, g, args[0], true) },
+	}
+	c.AddCommand(check, apply, diff)
+	return c
+}
+
+func applyPlan(c *cobra.Command, g *globals, name string, dryRun bool) error {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return usageError("reading the plan: %w", err)
+	}
+	// Checked here first: the messages quote the file.
+	if result, text := checkPlan(name, data); hasErrors(result.Findings) {
+		return reportPlan(c, g, result, text)
+	}
+	return withClient(c.Context(), g, func(cl *client.Client) error {
+		result, err := cl.Plan(c.Context(), name, data, operatorName(), dryRun)
+		if err != nil {
+			return err
+		}
+		return reportPlan(c, g, result, nil)
+	})
+}
+
+// checkPlan reads a plan and gives its findings as data and as text with the
+// offending lines.
+func checkPlan(name string, data []byte) (view.PlanResult, []string) {
+	doc, err := planfile.Parse(name, data)
+	if err != nil {
+		var many planfile.Errors
+		if !errors.As(err, &many) {
+			return view.PlanResult{Findings: []view.Finding{{ID: "unreadable", Severity: string(site.SeverityError), Message: err.Error()}}}, []string{err.Error()}
+		}
+		return view.PlanResult{Findings: viewFindings(many.Findings())}, []string{err.Error()}
+	}
+	findings := append(doc.Check(), profileFindings(doc)...)
+	text := make([]string, 0, len(findings))
+	for _, f := range findings {
+		text = append(text, doc.Render(f))
+	}
+	return view.PlanResult{Nodes: len(doc.Plan.Nodes), Findings: viewFindings(findings)}, text
+}
+
+// readPlan is checkPlan for the daemon.
+func readPlan(name string, data []byte) (*site.Plan, string, []view.Finding) {
+	result, _ := checkPlan(name, data)
+	doc, err := planfile.Parse(name, data)
+	if err != nil {
+		return nil, "", result.Findings
+	}
+	return doc.Plan, doc.Digest, result.Findings
+}
+
+// profileFindings are the roles whose profile cannot be used.
+func profileFindings(doc *planfile.Document) []planfile.Finding {
+	var found []planfile.Finding
+	for name, role := range doc.Plan.Roles {
+		if _, err := profile.Load(profiles.Files, role.Profile); err != nil {
+			path := "roles." + name + ".profile"
+			line, column := doc.Position(path)
+			found = append(found, planfile.Finding{Line: line, Column: column, Finding: site.Finding{
+				ID: "profile-unusable", Severity: site.SeverityError, Path: path, Message: err.Error(), Fix: "name one of the profiles that there are",
+			}})
+		}
+	}
+	return found
+}
+
+func viewFindings(found []planfile.Finding) []view.Finding {
+	list := make([]view.Finding, 0, len(found))
+	for _, f := range found {
+		list = append(list, view.Finding{ID: f.ID, Severity: string(f.Severity), Line: f.Line, Column: f.Column, Message: f.Message, Fix: f.Fix})
+	}
+	return list
+}
+
+func hasErrors(findings []view.Finding) bool {
+	for _, f := range findings {
+		if f.Severity == string(site.SeverityError) {
+			return true
+		}
+	}
+	return false
+}
+
+// reportPlan prints what came of a plan, and fails if it does not check.
+func reportPlan(c *cobra.Command, g *globals, r view.PlanResult, text []string) error {
+	bad := hasErrors(r.Findings)
+	switch {
+	case g.json:
+		if err := printJSON(c, r); err != nil {
+			return err
+		}
+	case text == nil:
+		printPlan(c.OutOrStdout(), r)
+	default:
+		for _, t := range text {
+			fmt.Fprintln(c.ErrOrStderr(), t)
+		}
+		if !bad {
+			printPlan(c.OutOrStdout(), r)
+		}
+	}
+	if bad {
+		return &exitError{exitUsage, fmt.Errorf("the plan is not usable: %d findings", len(r.Findings))}
+	}
+	return nil
+}
+
+func printPlan(w io.Writer, r view.PlanResult) {
+	for _, change := range r.Changes[:min(len(r.Changes), 20)] {
+		fmt.Fprintln(w, "  "+change)
+	}
+	if more := len(r.Changes) - 20; more > 0 {
+		fmt.Fprintf(w, "  and %d more\n", more)
+	}
+	switch {
+	case r.Applied && len(r.Changes) == 0:
+		fmt.Fprintf(w, "%d nodes: nothing to change.\n", r.Nodes)
+	case r.Applied:
+		fmt.Fprintf(w, "%d nodes: %d changes are in force (event %d).\n", r.Nodes, len(r.Changes), r.Seq)
+	case r.Changes != nil:
+		fmt.Fprintf(w, "%d nodes: %d changes would be made.\n", r.Nodes, len(r.Changes))
+	default:
+		fmt.Fprintf(w, "%d nodes, %d findings: the plan can be applied.\n", r.Nodes, len(r.Findings))
+	}
+}
