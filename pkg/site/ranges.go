@@ -20,20 +20,20 @@ func Expand(pattern string) ([]string, error) {
 	open := strings.IndexByte(pattern, '[')
 	if open < 0 {
 		if strings.ContainsRune(pattern, ']') {
-			return nil, fmt.Errorf("%q has a ] without a [", pattern)
+			return nil, fmt.Errorf("%.60q has a ] without a [", pattern)
 		}
 		return []string{pattern}, nil
 	}
 	if strings.Count(pattern, "[") > maxRanges {
-		return nil, fmt.Errorf("%.40q has more than %d ranges", pattern, maxRanges)
+		return nil, fmt.Errorf("%.60q has more than %d ranges", pattern, maxRanges)
 	}
 	length := strings.IndexByte(pattern[open:], ']')
 	if length < 0 {
-		return nil, fmt.Errorf("%q has a [ without a ]: a range is written [0001-0512]", pattern)
+		return nil, fmt.Errorf("%.60q has a [ without a ]: a range is written [0001-0512]", pattern)
 	}
 	numbers, err := expandNumbers(pattern[open+1 : open+length])
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", pattern, err)
+		return nil, fmt.Errorf("%.60q: %w", pattern, err)
 	}
 	tails, err := Expand(pattern[open+length+1:])
 	if err != nil {
@@ -41,7 +41,7 @@ func Expand(pattern string) ([]string, error) {
 	}
 	count, longest := len(numbers)*len(tails), open+len(numbers[len(numbers)-1])+len(tails[len(tails)-1])
 	if count > maxExpansion || count*longest > maxExpansionBytes {
-		return nil, fmt.Errorf("%.40q stands for more than %d names", pattern, maxExpansion)
+		return nil, fmt.Errorf("%.60q stands for more than %d names", pattern, maxExpansion)
 	}
 	out := make([]string, 0, len(numbers)*len(tails))
 	for _, n := range numbers {
@@ -68,10 +68,10 @@ func expandNumbers(list string) ([]string, error) {
 		lo, err1 := strconv.ParseUint(first, 10, 32)
 		hi, err2 := strconv.ParseUint(last, 10, 32)
 		if err1 != nil || err2 != nil {
-			return nil, fmt.Errorf("[%s] is not a range of numbers: write [0001-0512]", list)
+			return nil, fmt.Errorf("[%.40s] is not a range of numbers: write [0001-0512]", list)
 		}
 		if hi < lo {
-			return nil, fmt.Errorf("[%s] runs backwards", list)
+			return nil, fmt.Errorf("[%.40s] runs backwards", list)
 		}
 		if len(first) > maxDigits {
 			return nil, fmt.Errorf("[%.40s] has a number of more than %d digits", list, maxDigits)
