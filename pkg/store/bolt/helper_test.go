@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,6 +45,7 @@ const batch = 7
 // acknowledged (0: for ever) or TRIES failed, with a snapshot every tenth
 // time. It prints "ack LAST", "err MESSAGE" and "closed".
 func writer(spec string, out io.Writer) error {
+	runtime.LockOSThread() // strace counts the calls of each thread
 	fields := strings.Split(spec, "|")
 	commits, _ := strconv.Atoi(fields[1])
 	tries, _ := strconv.Atoi(fields[2])
