@@ -246,9 +246,11 @@ func TestLinksStayInsideTheImage(t *testing.T) {
 	}
 }
 
+// FuzzRead leaves out the system area, which no reader looks at, to keep inputs short.
 func FuzzRead(f *testing.F) {
+	const systemArea = firstDescriptor * sectorSize
 	for _, tt := range hostile {
-		f.Add(tt.make().bytes())
+		f.Add(tt.make().bytes()[systemArea:])
 	}
 	b := newBuilder(firstFree, 1)
 	b.dir(firstFree,
@@ -258,8 +260,9 @@ func FuzzRead(f *testing.F) {
 		dirRecord("L", 0, 0, 0, append(nm("l"), symlink(8, "")...)))
 	b.dir(firstFree + 1)
 	b.put(firstFree+2, []byte("hello"))
-	f.Add(b.bytes())
-	f.Fuzz(func(t *testing.T, img []byte) {
+	f.Add(b.bytes()[systemArea:])
+	f.Fuzz(func(t *testing.T, volume []byte) {
+		img := append(make([]byte, systemArea), volume...)
 		x, err := Read(bytes.NewReader(img), int64(len(img)))
 		if err != nil {
 			return
