@@ -60,8 +60,8 @@ type DHCPPhase struct {
 	Strays        int           `json:"strays"`    // answers nobody waited for any more
 	Conflicts     int           `json:"conflicts"` // ACKs for an address another client holds
 	Elapsed       time.Duration `json:"elapsed_ns"`
-	PerSecond     float64       `json:"per_second"`
-	Latency       Latency       `json:"latency"` // from the intended start to the ACK
+	PerSecond     float64       `json:"per_second"` // finished, while there were more to begin
+	Latency       Latency       `json:"latency"`    // from the intended start to the ACK
 	Process       *Process      `json:"process,omitempty"`
 }
 
@@ -184,9 +184,7 @@ func runPhase(ctx context.Context, w *wire, x *exchanger, c DHCPConfig, name str
 	if !x.done() {
 		p.Elapsed = w.now()
 	}
-	if p.Elapsed > 0 {
-		p.PerSecond = float64(p.Finished) / p.Elapsed.Seconds()
-	}
+	p.PerSecond = x.rate(p.Elapsed)
 	p.Latency = x.latency.Summary()
 	if err != nil {
 		return p, err

@@ -51,7 +51,9 @@ type exchanger struct {
 	out             outbox
 	stats           DHCPPhase
 	latency         Histogram
-	last            time.Duration // of the latest finished exchange
+	last            time.Duration // of the latest exchange that ended
+	fullUntil       time.Duration // when the last exchange began: from then on the load wanes
+	finishedFull    int           // exchanges finished by then
 }
 
 // pending is a retransmission that is due unless the client has moved on.
@@ -163,12 +165,28 @@ func (x *exchanger) next() time.Duration {
 	return at
 }
 
+// rate is the exchanges per second that finished under full load. The end of a
+// run is left out: a few machines that wait out a lost packet say how long a
+// machine can wait, which the latency reports, but not how fast the server is.
+func (x *exchanger) rate(elapsed time.Duration) float64 {
+	if 4*x.finishedFull >= x.total && x.fullUntil > 0 {
+		return float64(x.finishedFull) / x.fullUntil.Seconds()
+	}
+	if elapsed == 0 {
+		return 0
+	}
+	return float64(x.stats.Finished) / elapsed.Seconds()
+}
+
 func (x *exchanger) begin(intended, now time.Duration) {
 	i := x.free[x.freeHead]
 	x.freeHead = (x.freeHead + 1) % len(x.free)
 	x.freeLen--
 	x.started++
 	x.active++
+	if x.started == x.total {
+		x.fullUntil, x.finishedFull = now, x.stats.Finished
+	}
 	c := &x.clients[i]
 	c.xid += 1 << clientBits
 	c.intended = intended

@@ -70,6 +70,24 @@ func TestOpenLoopMeasuresFromTheIntendedStart(t *testing.T) {
 	}
 }
 
+// One machine that waits out a lost packet must not make a fast server look slow.
+func TestRateLeavesTheTailOut(t *testing.T) {
+	x := testExchanger(t, DHCPConfig{Clients: 10, InFlight: 2, Timeout: 10 * time.Second}, 10)
+	now := time.Duration(0)
+	for ; !x.done(); now += 100 * time.Millisecond {
+		x.tick(now)
+		for _, p := range sent(x) {
+			if p[offCHAddr+5] != 9 || now > 5*time.Second {
+				x.receive(now, answered(p))
+			}
+		}
+	}
+	// Two machines every two rounds of 100 ms; the last begins after eight have finished.
+	if got := x.rate(now); got < 9 || got > 11 {
+		t.Errorf("rate %v, want 10", got)
+	}
+}
+
 func TestRetransmissionsDoubleAndEnd(t *testing.T) {
 	x := testExchanger(t, DHCPConfig{Clients: 1, Timeout: time.Second, Tries: 3}, 1)
 	var at []time.Duration

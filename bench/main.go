@@ -1,0 +1,162 @@
+// Command bench loads Rackseed and its peers with the same traffic, one after
+// the other in one run, and prints the ratios as Markdown: only ratios of one
+// run count, absolute figures move from machine to machine.
+//
+// It needs root: server and load live in two network namespaces joined by a
+// veth, the server on the first processor, the load on the second.
+//
+//	go run ./bench                      everything
+//	go run ./bench -quick               everything, shorter
+//	go run ./bench -part dhcp -peers kea
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	parts    []string
+	peers    []string
+	quick    bool
+	rackseed string // binary; empty builds it
+	check    bool
+}
+
+// bench is one run.
+type bench struct {
+	options
+	lab *lab
+	out io.Writer
+	log io.Writer
+	met bool // every goal so far
+}
+
+// part is a group of measures that can run alone.
+type part struct {
+	name, about string
+	run         func(*bench, context.Context) error
+}
+
+func parts() []part {
+	return []part{
+		{"dhcp", "leases: rate and latency", (*bench).dhcp},
+		{"burst", "512 DISCOVERs at one moment", (*bench).burst},
+		{"tftp", "TFTP storms", (*bench).tftp},
+		{"http", "a large file by HTTP", (*bench).http},
+		{"boot", "boot storm of 512 machines", (*bench).boot},
+	}
+}
+
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == loadArg {
+		exitOn(load(context.Background(), os.Stdin, os.Stdout))
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx)
+	stop()
+	exitOn(err)
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	var names []string
+	for _, p := range parts() {
+		names = append(names, p.name)
+	}
+	var o options
+	partList := flag.String("part", strings.Join(names, ","), "parts to run")
+	peerList := flag.String("peers", "", "servers to run beside Rackseed (default all that are installed): kea,dnsmasq,dhcpd,tftpd-hpa,atftpd,nginx")
+	flag.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds")
+	flag.StringVar(&o.rackseed, "rackseed", "", "the rackseed binary (default: build ./cmd/rackseed; none leaves it out)")
+	flag.BoolVar(&o.check, "check", false, "exit status 1 when a goal is missed")
+	flag.Parse()
+	o.parts = strings.Split(*partList, ",")
+	if *peerList != "" {
+		o.peers = strings.Split(*peerList, ",")
+	}
+	for _, p := range o.parts {
+		if !slices.Contains(names, p) {
+			return fmt.Errorf("no part %q; there are %s", p, strings.Join(names, ", "))
+		}
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("network namespaces need root: run it with sudo")
+	}
+	l, err := newLab(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	b := &bench{options: o, lab: l, out: os.Stdout, log: os.Stderr, met: true}
+	if err := b.buildRackseed(ctx); err != nil {
+		return err
+	}
+	return b.all(ctx)
+}
+
+func (b *bench) all(ctx context.Context) error {
+	host, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	fmt.Fprintf(b.out, "# Rackseed beside its peers\n\n%s, Linux %s, %d processors, %s. Server on one, load on another; medians.\n",
+		time.Now().Format(time.DateOnly), strings.TrimSpace(string(host)), runtime.NumCPU(), runtime.Version())
+	for _, p := range parts() {
+		if !slices.Contains(b.parts, p.name) {
+			continue
+		}
+		b.logf("== %s: %s", p.name, p.about)
+		if err := p.run(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	if b.check && !b.met {
+		return errors.New("a goal was missed")
+	}
+	return nil
+}
+
+func (b *bench) logf(format string, args ...any) { fmt.Fprintf(b.log, format+"\n", args...) }
+
+// wants tells whether a peer was asked for and, if it was not named, is there.
+func (b *bench) wants(s server) bool {
+	if s.name == ours {
+		return b.rackseed != noRackseed
+	}
+	if b.peers != nil {
+		return slices.Contains(b.peers, s.name)
+	}
+	if err := s.installed(); err != nil {
+		b.logf("   without %s: %v", s.name, err)
+		return false
+	}
+	return true
+}
+
+func (b *bench) servers(of ...server) []server {
+	return slices.DeleteFunc(of, func(s server) bool { return !b.wants(s) })
+}
+
+// rounds is how often each measure is taken; the table shows medians.
+func (b *bench) rounds() int {
+	if b.quick {
+		return 1
+	}
+	return 3
+}
