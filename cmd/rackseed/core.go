@@ -147,16 +147,29 @@ func withState(ctx context.Context, g *globals, use func(*client.Client) error) 
 	if err != nil {
 		return err
 	}
-	writing, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- c.ledger.Run(writing) }()
-	defer func() {
-		stop()
-		err = errors.Join(err, <-done, c.close())
-	}()
+	defer func() { err = errors.Join(err, c.close()) }()
 	serving := func() view.Serving { return view.Serving{Note: "no daemon is running"} }
 	side := c.operatorSide(serving, &explainer{server: ipxe.Server{HTTP: "http://SERVER:8080"}})
-	return use(client.Handler(side.Handler()))
+	return c.write(ctx, func(context.Context) error { return use(client.Handler(side.Handler())) })
+}
+
+// write runs the ledger's writer while use runs. The writer ends last, so
+// that use can still record what it finishes; if the log fails, use is
+// cancelled.
+func (c *core) write(ctx context.Context, use func(context.Context) error) error {
+	using, cancel := context.WithCancel(ctx)
+	defer cancel()
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	written := make(chan error, 1)
+	go func() {
+		err := c.ledger.Run(writing)
+		cancel()
+		written <- err
+	}()
+	err := use(using)
+	stop()
+	return errors.Join(err, <-written)
 }
 
 // evidenceFolder keeps what failed installers send.

@@ -87,24 +87,24 @@ func (x *explainer) explain(s *site.State, who string, now time.Time) (view.Expl
 // firmwares are the clients whose answers an explanation shows.
 func firmwares() []struct {
 	title string
-	probe dhcp.Probe
+	asker dhcp.Asker
 } {
 	return []struct {
 		title string
-		probe dhcp.Probe
+		asker dhcp.Asker
 	}{
-		{"DHCP, BIOS PXE", dhcp.Probe{Arch: ipxe.ArchBIOS}},
-		{"DHCP, UEFI PXE", dhcp.Probe{Arch: ipxe.ArchX64}},
-		{"DHCP, UEFI HTTP boot", dhcp.Probe{Arch: ipxe.ArchX64HTTP, HTTP: true}},
-		{"DHCP, iPXE", dhcp.Probe{Arch: ipxe.ArchX64, IPXE: true}},
+		{"DHCP, BIOS PXE", dhcp.Asker{Arch: ipxe.ArchBIOS}},
+		{"DHCP, UEFI PXE", dhcp.Asker{Arch: ipxe.ArchX64}},
+		{"DHCP, UEFI HTTP boot", dhcp.Asker{Arch: ipxe.ArchX64HTTP, HTTP: true}},
+		{"DHCP, iPXE", dhcp.Asker{Arch: ipxe.ArchX64, IPXE: true}},
 	}
 }
 
 func (x *explainer) packets(s *site.State, mac site.MAC, now time.Time) []view.Step {
 	var steps []view.Step
 	for _, f := range firmwares() {
-		f.probe.MAC = mac
-		text, why := dhcp.Explain(s, dhcp.Config{ServerID: x.addr(s), HTTP: x.server.HTTP, Mode: x.mode}, f.probe, now)
+		f.asker.MAC = mac
+		text, why := dhcp.Explain(s, dhcp.Config{ServerID: x.addr(s), HTTP: x.server.HTTP, Mode: x.mode}, f.asker, now)
 		steps = append(steps, view.Step{Title: f.title, Why: why, Text: text})
 	}
 	return steps

@@ -5,6 +5,8 @@ package ipxe
 
 import (
 	"net/netip"
+	"net/url"
+	"strconv"
 
 	"github.com/rackseed/rackseed/pkg/boot"
 	"github.com/rackseed/rackseed/pkg/site"
@@ -98,4 +100,16 @@ func BootFile(c Client, d boot.Decision, s Server) (string, bool) {
 		return s.HTTP + "/boot/" + loader, true
 	}
 	return loader, true
+}
+
+// Port is the TCP port of the machine side.
+func (s Server) Port() uint16 {
+	u, err := url.Parse(s.HTTP)
+	if err != nil {
+		return 0
+	}
+	if p, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
+		return uint16(p)
+	}
+	return 80
 }

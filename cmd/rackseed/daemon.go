@@ -1,0 +1,336 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rackseed/rackseed/pkg/api"
+	"github.com/rackseed/rackseed/pkg/dhcp"
+	"github.com/rackseed/rackseed/pkg/install"
+	"github.com/rackseed/rackseed/pkg/ipxe"
+	"github.com/rackseed/rackseed/pkg/ipxe/loaders"
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/tftp"
+	"github.com/rackseed/rackseed/pkg/view"
+	"github.com/rackseed/rackseed/web"
+)
+
+// daemon is `rackseed serve`: every socket is open before the first server
+// starts, and every goroutine belongs to one group that run waits for.
+type daemon struct {
+	core    *core
+	opts    serveOptions
+	log     *slog.Logger
+	loaders *loaders.Set
+
+	links     []link
+	mode      site.DHCPMode
+	dhcp      *dhcp.Server // nil when DHCP is off
+	tftp      []*tftp.Listener
+	machine   []net.Listener
+	operator  []net.Listener
+	strangers chan site.StrangerSeen
+	note      atomic.Value // string: why DHCP is silent, if it is
+	look      lookFunc
+}
+
+// run reads as the story of a start: the plan, the sockets, the servers, and
+// only then, once nobody else was heard, the first DHCP answer.
+func (d *daemon) run(ctx context.Context) error {
+	return d.core.write(ctx, func(ctx context.Context) error {
+		if err := d.applyPlan(ctx); err != nil {
+			return err
+		}
+		if err := d.prepare(); err != nil {
+			return err
+		}
+		defer d.closeSockets()
+		if err := d.openSockets(ctx); err != nil {
+			return err
+		}
+		group, ctx := errgroup.WithContext(ctx)
+		d.startServers(ctx, group)
+		group.Go(func() error { return d.serveDHCP(ctx) })
+		group.Go(func() error { return d.expire(ctx) })
+		group.Go(func() error { return d.recordStrangers(ctx) })
+		return group.Wait()
+	})
+}
+
+// applyPlan puts the plan of --plan in force before anything is served.
+func (d *daemon) applyPlan(ctx context.Context) error {
+	if d.opts.plan == "" {
+		return nil
+	}
+	data, err := os.ReadFile(d.opts.plan)
+	if err != nil {
+		return usageError("reading the plan: %w", err)
+	}
+	result, text := checkPlan(d.opts.plan, data)
+	if hasErrors(result.Findings) {
+		return usageError("the plan is not usable; nothing is served:\n%s", strings.Join(text, "\n"))
+	}
+	plan, digest, _ := readPlan(d.opts.plan, data)
+	plan.Access.Root = d.core.box.Seal(plan.Access.Root)
+	_, err = d.core.ledger.Do(ctx, func(s *site.State, _ time.Time) ([]site.Body, error) {
+		return site.Diff(s, plan, digest, operatorName()), nil
+	})
+	if err != nil {
+		return fmt.Errorf("recording the plan: %w", err)
+	}
+	return nil
+}
+
+// prepare decides where and how to serve. Without a word from the operator
+// or the plan it is proxy mode, which gives no address to anybody.
+func (d *daemon) prepare() error {
+	settings := &d.core.ledger.State().Settings
+	d.mode = settings.Provision.DHCP
+	if d.opts.dhcp != "" {
+		d.mode = site.DHCPMode(d.opts.dhcp)
+	}
+	switch d.mode {
+	case "":
+		d.mode = site.DHCPProxy
+	case site.DHCPServer, site.DHCPProxy, site.DHCPOff:
+	default:
+		return usageError("--dhcp is server, proxy or off, not %q", d.opts.dhcp)
+	}
+	if missing := d.loaders.Missing(); len(missing) > 0 {
+		d.log.Warn("some boot loaders are missing; machines that need them cannot boot: `rackseed doctor` says how to get them", "missing", strings.Join(missing, " "))
+	}
+	d.strangers = make(chan site.StrangerSeen, 256)
+	d.note.Store("")
+	if d.links != nil {
+		return nil
+	}
+	var err error
+	d.links, err = chooseLinks(d.opts.interfaces, settings)
+	return err
+}
+
+// openSockets opens every port, so that a busy one is an error at once.
+func (d *daemon) openSockets(ctx context.Context) error {
+	for _, l := range d.links {
+		t, err := tftp.Listen(ctx, netip.AddrPortFrom(l.addr, d.opts.tftpPort), l.name)
+		if err != nil {
+			return holderOf(err, "udp", d.opts.tftpPort)
+		}
+		d.tftp = append(d.tftp, t)
+		at := netip.AddrPortFrom(l.addr, d.opts.httpPort)
+		m, err := net.Listen("tcp", at.String())
+		if err != nil {
+			return holderOf(fmt.Errorf("opening the HTTP port of the machine side: %w; choose another with --http-port", err), "tcp", d.opts.httpPort)
+		}
+		d.machine = append(d.machine, m)
+	}
+	if err := d.openOperator(); err != nil {
+		return err
+	}
+	if d.mode == site.DHCPOff {
+		return nil
+	}
+	d.dhcp = d.newDHCP()
+	if err := d.dhcp.Listen(ctx); err != nil {
+		return holderOf(err, "udp", d.opts.dhcpPort)
+	}
+	return nil
+}
+
+// openOperator opens the socket of the CLI and the page. The log is locked by
+// now, so a socket that is still there belongs to nobody.
+func (d *daemon) openOperator() error {
+	socket := (&globals{state: d.opts.state}).socket()
+	if d.opts.state != "" {
+		_ = os.Remove(socket) // if it cannot be removed, listening says so
+		l, err := net.Listen("unix", socket)
+		if err != nil {
+			return fmt.Errorf("opening the daemon's socket: %w", err)
+		}
+		d.operator = append(d.operator, l)
+		if err := os.Chmod(socket, 0o600); err != nil {
+			return fmt.Errorf("protecting the daemon's socket: %w", err)
+		}
+	}
+	if d.opts.operator == "" {
+		return nil
+	}
+	at, err := netip.ParseAddrPort(d.opts.operator)
+	if err != nil || !at.Addr().IsLoopback() {
+		return usageError("--operator %s: the API has no login yet, so it listens on loopback only, such as 127.0.0.1:8090; reach it from elsewhere with `ssh -L 8090:127.0.0.1:8090`", d.opts.operator)
+	}
+	l, err := net.Listen("tcp", d.opts.operator)
+	if err != nil {
+		return holderOf(fmt.Errorf("opening the operator port: %w; choose another with --operator, or none with --operator ''", err), "tcp", at.Port())
+	}
+	d.operator = append(d.operator, l)
+	return nil
+}
+
+func (d *daemon) closeSockets() {
+	for _, l := range append(d.machine, d.operator...) {
+		_ = l.Close() // the server that owned it has closed it already, or never started
+	}
+	for _, t := range d.tftp {
+		_ = t.Close() // likewise
+	}
+}
+
+func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
+	files := &tftp.Server{Open: d.openBootFile, Observe: d.observeTFTP, Log: d.log}
+	for _, l := range d.tftp {
+		group.Go(func() error { return files.Serve(ctx, l) })
+	}
+	machine := d.core.machineSide(d.loaders.Lookup, d.neighbours(), d.observeHTTP).Handler()
+	for _, l := range d.machine {
+		group.Go(func() error { return serveHTTP(ctx, l, machine, d.log) })
+	}
+	x := &explainer{server: d.server(), mode: d.mode}
+	side := d.core.operatorSide(d.serving, x)
+	side.Page = web.Handler()
+	for _, l := range d.operator {
+		h := side.Handler()
+		if l.Addr().Network() == "tcp" {
+			h = api.Browser(h, l.Addr().String())
+		}
+		group.Go(func() error { return serveHTTP(ctx, l, h, d.log) })
+	}
+	d.log.Info("serving", "site", d.core.ledger.State().Settings.Site, "dhcp", d.mode, "http", x.server.HTTP, "page", d.page(), "nodes", d.core.ledger.State().Len())
+}
+
+func (d *daemon) page() string {
+	if d.opts.operator == "" {
+		return ""
+	}
+	return "http://" + d.operator[len(d.operator)-1].Addr().String() + "/"
+}
+
+// server is this daemon as the first interface's machines reach it.
+func (d *daemon) server() ipxe.Server {
+	at := d.machine[0].Addr().(*net.TCPAddr).AddrPort()
+	return ipxe.Server{Addr: at.Addr().Unmap(), HTTP: api.BaseURL(netip.AddrPortFrom(at.Addr().Unmap(), at.Port()))}
+}
+
+func (d *daemon) serving() view.Serving {
+	s := view.Serving{DHCP: d.mode, HTTP: d.server().HTTP, Note: d.note.Load().(string)}
+	for _, l := range d.links {
+		s.Interfaces = append(s.Interfaces, orElse(l.name, l.addr.String()))
+	}
+	return s
+}
+
+// neighbours are asked only where another server gives out the addresses.
+func (d *daemon) neighbours() neighbours {
+	if d.mode == site.DHCPServer {
+		return nil
+	}
+	return kernelNeighbours
+}
+
+// openBootFile is what TFTP hands out: the loaders, and the script that iPXE
+// looks for beside itself. A folder in front of a name is ignored, since
+// firmware and iPXE put there what they please.
+func (d *daemon) openBootFile(_ context.Context, r tftp.Request) (tftp.File, error) {
+	name := path.Base(r.Name)
+	data, ok := d.loaders.Lookup(name)
+	if name == ipxe.AutoexecName {
+		at := netip.AddrPortFrom(r.Local, d.server().Port())
+		data, ok = []byte(ipxe.Bootstrap(ipxe.Server{Addr: r.Local, HTTP: api.BaseURL(at)})), true
+	}
+	if !ok {
+		return tftp.File{}, tftp.ErrNotFound
+	}
+	return tftp.File{Content: bytes.NewReader(data), Size: int64(len(data))}, nil
+}
+
+// expire ends what took too long. It looks at the state first: a quiet site
+// writes nothing.
+func (d *daemon) expire(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if len(install.Expire(d.core.ledger.State(), d.core.ledger.Now())) == 0 {
+			continue
+		}
+		_, err := d.core.ledger.Do(ctx, func(s *site.State, now time.Time) ([]site.Body, error) {
+			return install.Expire(s, now), nil
+		})
+		if err != nil && ctx.Err() == nil {
+			d.log.Error("deadlines could not be recorded", "error", err)
+		}
+	}
+}
+
+// maxStrangers bounds what the wire can make the log grow by.
+const maxStrangers = 4096
+
+func (d *daemon) recordStrangers(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case seen := <-d.strangers:
+			_, err := d.core.ledger.Do(ctx, func(s *site.State, _ time.Time) ([]site.Body, error) {
+				_, known := s.Strangers.Get(seen.MAC)
+				_, planned := s.MachineByMAC(seen.MAC)
+				if known || planned || s.Strangers.Len() >= maxStrangers {
+					return nil, nil
+				}
+				return []site.Body{seen}, nil
+			})
+			if err != nil && ctx.Err() == nil {
+				d.log.Warn("a stranger was not recorded", "mac", seen.MAC, "error", err)
+			}
+		}
+	}
+}
+
+func (d *daemon) observeTFTP(t tftp.Transfer) {
+	d.log.Debug("tftp", "name", t.Name, "client", t.Client, "outcome", t.Outcome, "bytes", t.Bytes, "took", t.Took, "resent", t.Resent, "why", t.Why)
+}
+
+func (d *daemon) observeHTTP(s api.Served) {
+	d.log.Info("http", "served", s.What, "name", s.Name, "node", s.Node, "client", s.Addr, "why", s.Why)
+}
+
+// serveHTTP serves a listener until ctx ends, then gives running answers a
+// moment to finish.
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+	// There is no WriteTimeout: an ISO takes as long as it takes. The image
+	// handler cuts readers that stall.
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return ctx }}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving HTTP on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := server.Shutdown(end); err != nil {
+		_ = server.Close() // whoever still reads is cut off
+	}
+	<-served
+	return nil
+}
+
+var errForeign = errors.New("another DHCP server answers here")

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rackseed/rackseed/pkg/ipxe/loaders"
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// serveOptions are the flags of `rackseed serve`.
+type serveOptions struct {
+	state      string
+	plan       string
+	interfaces []string
+	dhcp       string
+	loaders    string
+	store      string
+	operator   string
+	httpPort   uint16
+	tftpPort   uint16
+	dhcpPort   uint16
+	bootPort   uint16 // proxyDHCP's second port, 4011
+	ownLAN     bool
+	verbose    bool
+}
+
+func newServeCommand(g *globals) *cobra.Command {
+	var o serveOptions
+	c := &cobra.Command{
+		Use: "serve", Short: "Run the daemon: DHCP, TFTP, HTTP boot, the API", Args: cobra.NoArgs,
+		Long: `Run the daemon in the foreground. It answers only machines that the plan names, and hands an
+installer only to those that were armed with ` + "`rackseed install`" + `. In server mode it first listens for
+other DHCP servers on the wire, and refuses to start if there is one.`,
+		Example: "  rackseed serve --plan site.yaml --interface enp3s0\n  rackseed serve --interface enp3s0 --dhcp proxy",
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.state = g.state
+			level := slog.LevelInfo
+			if o.verbose {
+				level = slog.LevelDebug
+			}
+			log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+			return serve(c.Context(), o, log)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.plan, "plan", "", "apply this plan first")
+	f.StringSliceVar(&o.interfaces, "interface", nil, "network interface to serve; needed if there is more than one")
+	f.StringVar(&o.dhcp, "dhcp", "", "server, proxy or off (default: what the plan says, else proxy)")
+	f.StringVar(&o.loaders, "loaders", "", "folder of iPXE loaders, for a binary that was built without them")
+	f.StringVar(&o.store, "store", "bolt", "where the log is kept: bolt, in the state directory")
+	f.StringVar(&o.operator, "operator", "127.0.0.1:8090", "address of the page and the API, besides the socket in the state directory")
+	f.Uint16Var(&o.httpPort, "http-port", 8080, "HTTP port of the machine side")
+	f.Uint16Var(&o.tftpPort, "tftp-port", 69, "TFTP port")
+	f.Uint16Var(&o.dhcpPort, "dhcp-port", 67, "DHCP port; another one serves relays that follow RFC 8357")
+	f.Uint16Var(&o.bootPort, "boot-port", 4011, "second port of proxyDHCP")
+	f.BoolVar(&o.ownLAN, "i-own-this-lan", false, "serve addresses even where another DHCP server answers")
+	f.BoolVar(&o.verbose, "verbose", false, "log every decision")
+	return c
+}
+
+// serve opens everything, then runs it until ctx ends.
+func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
+	if o.store != "bolt" {
+		return usageError("--store %s is not known: this version keeps its log in the state directory (bolt)", o.store)
+	}
+	set, err := loaders.Open(o.loaders)
+	if err != nil {
+		return fmt.Errorf("opening the boot loaders: %w", err)
+	}
+	c, err := openCore(ctx, o.state, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	d := &daemon{core: c, opts: o, log: log, loaders: set}
+	return d.run(ctx)
+}
+
+// link is one interface that is served.
+type link struct {
+	name  string
+	index int
+	addr  netip.Addr
+}
+
+// chooseLinks finds the interfaces to serve. Guessing one among several
+// would mean to speak on a network that nobody named.
+func chooseLinks(names []string, s *site.Settings) ([]link, error) {
+	if len(names) == 0 {
+		return nil, usageError("which network? name it with --interface: %s", interfaceNames())
+	}
+	network, planned := s.ProvisionNetwork()
+	var links []link
+	for _, name := range names {
+		i, err := net.InterfaceByName(name)
+		if err != nil {
+			return nil, usageError("there is no interface %s: there are %s", name, interfaceNames())
+		}
+		addr, err := interfaceAddr(i, network.Subnet, planned)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, link{name: name, index: i.Index, addr: addr})
+	}
+	return links, nil
+}
+
+// interfaceAddr prefers the address inside the provisioning network.
+func interfaceAddr(i *net.Interface, subnet netip.Prefix, planned bool) (netip.Addr, error) {
+	addrs, err := i.Addrs()
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("reading the addresses of %s: %w", i.Name, err)
+	}
+	var first netip.Addr
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil || !p.Addr().Is4() {
+			continue
+		}
+		if planned && subnet.Contains(p.Addr()) {
+			return p.Addr(), nil
+		}
+		if !first.IsValid() {
+			first = p.Addr()
+		}
+	}
+	switch {
+	case !first.IsValid():
+		return first, fmt.Errorf("%s has no IPv4 address: give it one, `ip addr add %s dev %s`", i.Name, example(subnet, planned), i.Name)
+	case planned:
+		return first, fmt.Errorf("%s has address %s, which is not in the provisioning network %s: `ip addr add %s dev %s`, or correct the plan", i.Name, first, subnet, example(subnet, planned), i.Name)
+	}
+	return first, nil
+}
+
+func example(subnet netip.Prefix, planned bool) string {
+	if !planned {
+		return "10.20.0.1/16"
+	}
+	return fmt.Sprintf("%s/%d", subnet.Masked().Addr().Next(), subnet.Bits())
+}
+
+func interfaceNames() string {
+	all, err := net.Interfaces()
+	if err != nil {
+		return "none that can be listed: " + err.Error()
+	}
+	var names []string
+	for _, i := range all {
+		if i.Flags&net.FlagLoopback == 0 {
+			names = append(names, i.Name)
+		}
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		return "none but the loopback"
+	}
+	return strings.Join(names, ", ")
+}
+
+// neighbours asks the kernel which MAC an address of the link has.
+type neighbours func(netip.Addr) (site.MAC, bool)
+
+// kernelNeighbours reads the ARP table.
+func kernelNeighbours(addr netip.Addr) (site.MAC, bool) {
+	data, err := os.ReadFile("/proc/net/arp")
+	if err != nil {
+		return site.MAC{}, false
+	}
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		if len(f) < 4 || f[0] != addr.String() {
+			continue
+		}
+		if m, err := site.ParseMAC(f[3]); err == nil {
+			return m, true
+		}
+	}
+	return site.MAC{}, false
+}
