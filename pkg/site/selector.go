@@ -97,6 +97,9 @@ func parseTerm(word string) (selectorTerm, error) {
 	if !slices.Contains([]string{"name", "role", "rack", "state"}, key) {
 		return selectorTerm{}, fmt.Errorf("%q is not something to select by: use a name, role=, rack=, state= or all", key)
 	}
+	if value == "" {
+		return selectorTerm{}, fmt.Errorf("%s needs a value: %sVALUE", word, word)
+	}
 	names, err := Expand(value)
 	if err != nil {
 		return selectorTerm{}, err
