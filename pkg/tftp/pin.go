@@ -22,8 +22,9 @@ const (
 	pinRetries = 12
 )
 
-func pinBackoff(attempt int) time.Duration {
-	if attempt == 0 {
+// backoff is also where a stop is hurried: the library cannot be interrupted.
+func (c *pinCarrier) backoff(attempt int) time.Duration {
+	if attempt == 0 || c.stopping.Load() {
 		return 0
 	}
 	return min(25*time.Millisecond<<min(attempt, 10), time.Second)
@@ -74,7 +75,7 @@ func newPinCarrier(room int, d *desk, now func() time.Time, report func(Transfer
 	c.server = pintftp.NewServer(c.carry, nil)
 	c.server.SetTimeout(pinTimeout)
 	c.server.SetRetries(pinRetries)
-	c.server.SetBackoff(pinBackoff)
+	c.server.SetBackoff(c.backoff)
 	c.server.SetHook(c)
 	return c
 }

@@ -25,7 +25,7 @@ func (b burst) empty() bool { return !b.oack && b.from == b.to }
 // A duplicate ACK never causes a packet, in any mode: answering it is the
 // Sorcerer's Apprentice bug (RFC 1123 4.2.3.1), and in window mode it multiplies
 // by the window. Whatever is lost is sent again by the timer, once per timeout,
-// or by an ACK that moves forward but stops short of the window's end (RFC 7440).
+// or by the first ACK that stops short of the window's end (RFC 7440).
 type sender struct {
 	terms
 	size     int64
@@ -96,12 +96,24 @@ func (s *sender) acknowledge(block uint16, now time.Time) (b burst, done bool) {
 		s.measure(now)
 		return s.advance(now), false
 	}
+	if !s.clean {
+		return s.slide(now), false
+	}
 	again := s.next - s.base
 	s.resent += int(again)
-	s.next = s.base
 	b = s.advance(now)
 	s.clean = false
 	return b, false
+}
+
+// slide fills the window up without repeating anything. After a repetition the
+// client also acknowledges blocks that it had before; to take such an ACK for a
+// gap would repeat a window for ever.
+func (s *sender) slide(now time.Time) burst {
+	from := s.next
+	s.next = max(s.next, min(s.base+uint64(s.window), s.last+1))
+	s.progress(now)
+	return burst{from: from, to: s.next}
 }
 
 // expire is called when the deadline has passed. It returns what to send again, or
@@ -127,13 +139,17 @@ func (s *sender) expire(now time.Time) (b burst, giveUp bool) {
 
 // advance opens the next window at base.
 func (s *sender) advance(now time.Time) burst {
+	s.clean = true
+	s.next = min(s.base+uint64(s.window), s.last+1)
+	s.progress(now)
+	return burst{from: s.base, to: s.next}
+}
+
+func (s *sender) progress(now time.Time) {
 	s.answered = true
 	s.heardAt = now
 	s.tries = 1
-	s.clean = true
-	s.next = min(s.base+uint64(s.window), s.last+1)
 	s.arm(now)
-	return burst{from: s.base, to: s.next}
 }
 
 func (s *sender) measure(now time.Time) {
