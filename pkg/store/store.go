@@ -34,8 +34,9 @@ type Snapshot struct {
 // Log is the event log of one site. All methods may be called concurrently,
 // and Append may be called from inside a Read callback.
 //
-// Errors are ErrConflict, ErrNoSpace, ErrFailed, ErrClosed, *CorruptError, and
-// the context's error, which Append returns only when nothing was written.
+// Errors are ErrConflict, ErrSnapshotSeq, ErrNoSpace, ErrFailed, ErrClosed,
+// *CorruptError, and the context's error, which Append returns only when nothing
+// was written.
 type Log interface {
 	// Append writes recs as guard+1, guard+2, … if and only if the last
 	// sequence is guard, and returns the new last sequence; otherwise it

@@ -38,7 +38,7 @@ func TestConformance(t *testing.T) {
 		return s
 	}
 	storetest.Run(t,
-		func(t testing.TB) store.Log { return openIn(t, t.TempDir()) },
+		func(t testing.TB) store.Log { return openIn(t, tempDir(t)) },
 		func(t testing.TB, l store.Log) store.Log {
 			if err := l.Close(); err != nil {
 				t.Fatalf("Close: %v", err)

@@ -38,7 +38,7 @@ func payloads(from, to uint64) [][]byte {
 // cleanly or as a crash leaves it.
 func image(t testing.TB, clean bool) []byte {
 	t.Helper()
-	dir := t.TempDir()
+	dir := tempDir(t)
 	s := open(t, dir)
 	for seq := uint64(0); seq < 400; seq += 20 {
 		if _, err := s.Append(context.Background(), seq, payloads(seq+1, seq+20)); err != nil {
@@ -85,7 +85,7 @@ func reseal(data []byte) {
 
 func putFile(t testing.TB, data []byte) (dir, path string) {
 	t.Helper()
-	dir = t.TempDir()
+	dir = tempDir(t)
 	path = filepath.Join(dir, bolt.FileName)
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
@@ -229,7 +229,7 @@ func TestOpenRefusesForeign(t *testing.T) {
 	}
 	otherBolt := func(opts *bbolt.Options) func(t *testing.T) []byte {
 		return func(t *testing.T) []byte {
-			path := filepath.Join(t.TempDir(), "other.db")
+			path := filepath.Join(tempDir(t), "other.db")
 			db, err := bbolt.Open(path, 0o600, opts)
 			if err != nil {
 				t.Fatal(err)
@@ -286,7 +286,7 @@ func TestOpenRefusesForeign(t *testing.T) {
 		})
 	}
 	t.Run("directory", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := tempDir(t)
 		if err := os.Mkdir(filepath.Join(dir, bolt.FileName), 0o700); err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ func TestKillAtRandomMoments(t *testing.T) {
 	if testing.Short() {
 		kills = 10
 	}
-	dir := t.TempDir()
+	dir := tempDir(t)
 	rng := rand.New(rand.NewPCG(1, uint64(kills)))
 	for range kills {
 		after, delay := rng.IntN(25), time.Duration(rng.IntN(2000))*time.Microsecond
@@ -70,8 +70,8 @@ func TestKillAtEachSync(t *testing.T) {
 	}
 	for when := 1; when <= 40; when += step {
 		// While the file is being created there is none, or the whole of it.
-		dir := t.TempDir()
-		r := runWriter(t, strace(t, fmt.Sprintf("fdatasync:signal=KILL:when=%d", when)), dir, 0, 1, nil)
+		dir := tempDir(t)
+		r := runWriter(t, strace(t, fmt.Sprintf("fdatasync:signal=KILL:when=%d", when)), dir, 100, 1, nil)
 		if len(r.lines) > 0 {
 			t.Fatalf("sync %d: the writer was not killed: %v", when, r.lines)
 		}
@@ -87,7 +87,7 @@ func TestSyncErrorIsFatal(t *testing.T) {
 		"fsync:error=EIO:when=1", // bbolt calls fsync when it grows the file
 	} {
 		t.Run(inject, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := tempDir(t)
 			before := runWriter(t, nil, dir, 1, 1, nil)
 			if err := os.Truncate(filepath.Join(dir, bolt.FileName), 64<<10); err != nil { // make it grow again
 				t.Fatal(err)
@@ -111,7 +111,7 @@ func TestSyncErrorIsFatal(t *testing.T) {
 
 // A sync that reports a full disk has lost data all the same.
 func TestNoSpaceOnSyncIsFatal(t *testing.T) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	r := runWriter(t, strace(t, "fdatasync:error=ENOSPC:when=9"), dir, 200, 3, nil)
 	if want := []string{"err failed", "err failed", "err failed"}; !slices.Equal(r.lines[:min(3, len(r.lines))], want) {
 		t.Errorf("the writer said %q, want %q\n%s", r.lines, want, r.stderr)
@@ -133,7 +133,7 @@ func TestWriteErrors(t *testing.T) {
 		{"full disk when growing the file", "ftruncate:error=ENOSPC:when=2", "err no space", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := tempDir(t)
 			r := runWriter(t, strace(t, test.inject), dir, 30, 10, nil)
 			if len(r.lines) == 0 || r.lines[0] != test.want {
 				t.Fatalf("the writer said %q, want %q first\n%s", r.lines, test.want, r.stderr)

@@ -35,8 +35,8 @@ func FuzzOpenDamaged(f *testing.F) {
 			reseal(data)
 		}
 		data = data[:len(data)-int(cut)%len(data)]
-		dir, path := putFile(t, data)
-		defer func() { _ = os.Remove(path) }()
+		dir, _ := putFile(t, data)
+		defer func() { _ = os.RemoveAll(dir) }()
 		o := quiet
 		if how&4 != 0 {
 			o.CheckTime = 1

@@ -25,7 +25,7 @@ func TestPowerCut(t *testing.T) {
 	if testing.Short() {
 		variants = 1
 	}
-	dir := t.TempDir()
+	dir := tempDir(t)
 	runWriter(t, nil, dir, 3, 1, nil)
 	base, err := os.ReadFile(filepath.Join(dir, bolt.FileName))
 	if err != nil {
@@ -182,9 +182,9 @@ func (d *disk) cut(t *testing.T, rng *rand.Rand, acked uint64) {
 			}
 		}
 	}
-	dir, path := putFile(t, image)
+	dir, _ := putFile(t, image)
 	wantLog(t, dir, acked)
-	if err := os.Remove(path); err != nil {
+	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
 }
