@@ -74,6 +74,14 @@ func (b *Book) Hold(a netip.Addr, m site.MAC, now time.Time) bool {
 	return true
 }
 
+// Given notes that the address was acknowledged: what a probe found before
+// that is no longer true.
+func (b *Book) Given(a netip.Addr) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.probes, a)
+}
+
 // Drop forgets what a client was offered: it took another server's offer, or
 // gave the address back.
 func (b *Book) Drop(m site.MAC) {

@@ -127,6 +127,9 @@ func (e *exchange) finish(err error) {
 		// Somebody else was quicker; this client asks again.
 		a.Reply, a.Why = nil, "the address was just offered to another client"
 	}
+	if a.Reply != nil && a.Reply.Type == TypeACK && a.Hold.IsValid() {
+		s.book.Given(a.Hold)
+	}
 	if a.Drop {
 		s.book.Drop(q.MAC)
 	}
@@ -168,7 +171,7 @@ func (e *exchange) observe(err error) {
 		return
 	}
 	o := Observation{At: e.now, Link: e.c.link.String(), Request: q, Answer: a, From: q.From, Err: err, Loop: loop}
-	if a.Node == "" && a.Foreign == (Answer{}).Foreign {
+	if a.Node == "" {
 		if _, known := e.state.Strangers.Get(q.MAC); !known {
 			o.Stranger = s.watch.first(q.MAC, e.now)
 		}

@@ -205,6 +205,7 @@ func (s *Server) close() {
 type message struct {
 	buf   [2048]byte
 	req   Request
+	x     exchange
 	out   [maxDatagram]byte
 	frame [maxDatagram + frameHeader]byte
 }
@@ -260,7 +261,8 @@ func (s *Server) handle(ctx context.Context, c *conn, m *message, n int, from ne
 		return false
 	}
 	m.req.From, m.req.To, m.req.BootServer = from, to, c.bootServer
-	e := exchange{s: s, c: c, m: m, now: now}
+	e := &m.x
+	*e = exchange{s: s, c: c, m: m, now: now}
 	if e.decide(s.Ledger.State()); !e.mustWait() {
 		e.finish(nil)
 		return false
@@ -272,7 +274,6 @@ func (s *Server) handle(ctx context.Context, c *conn, m *message, n int, from ne
 		return false
 	}
 	s.workers.Go(func() {
-		e := exchange{s: s, c: c, m: m, now: now}
 		e.settle(ctx)
 		s.packets.Put(m)
 		<-s.slots

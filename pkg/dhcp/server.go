@@ -75,6 +75,10 @@ func (d *decision) mayHave(a netip.Addr) bool {
 		return d.silent("its planned address is in use by another station; it is tried again at " + stamp(until))
 	}
 	holder, waits, known := d.cfg.Book.heldBy(a, d.now)
+	if !known && d.m.Running() {
+		// The book is empty after a restart, the installer may still run.
+		holder, known = d.m.Attempt.MAC, d.m.Attempt.MAC != site.MAC{}
+	}
 	switch {
 	case !known || holder == d.req.MAC:
 		return true
