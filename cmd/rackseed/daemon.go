@@ -21,7 +21,6 @@ import (
 	"github.com/rackseed/rackseed/pkg/dhcp"
 	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ipxe"
-	"github.com/rackseed/rackseed/pkg/ipxe/loaders"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/tftp"
 	"github.com/rackseed/rackseed/pkg/view"
@@ -34,7 +33,9 @@ type daemon struct {
 	core    *core
 	opts    serveOptions
 	log     *slog.Logger
-	loaders *loaders.Set
+	loaders bootFiles
+	look    lookFunc // finds other DHCP servers; nil where there can be none
+	ready   func()   // called once everything answers; nil is allowed
 
 	links     []link
 	mode      site.DHCPMode
@@ -44,7 +45,12 @@ type daemon struct {
 	operator  []net.Listener
 	strangers chan site.StrangerSeen
 	note      atomic.Value // string: why DHCP is silent, if it is
-	look      lookFunc
+}
+
+// bootFiles are the first-stage loaders.
+type bootFiles interface {
+	Lookup(name string) ([]byte, bool)
+	Missing() []string
 }
 
 // run reads as the story of a start: the plan, the sockets, the servers, and
@@ -127,13 +133,13 @@ func (d *daemon) openSockets(ctx context.Context) error {
 	for _, l := range d.links {
 		t, err := tftp.Listen(ctx, netip.AddrPortFrom(l.addr, d.opts.tftpPort), l.name)
 		if err != nil {
-			return holderOf(err, "udp", d.opts.tftpPort)
+			return holderOf(err, "udp", int(d.opts.tftpPort))
 		}
 		d.tftp = append(d.tftp, t)
 		at := netip.AddrPortFrom(l.addr, d.opts.httpPort)
 		m, err := net.Listen("tcp", at.String())
 		if err != nil {
-			return holderOf(fmt.Errorf("opening the HTTP port of the machine side: %w; choose another with --http-port", err), "tcp", d.opts.httpPort)
+			return holderOf(fmt.Errorf("opening the HTTP port of the machine side: %w; choose another with --http-port", err), "tcp", int(d.opts.httpPort))
 		}
 		d.machine = append(d.machine, m)
 	}
@@ -174,7 +180,7 @@ func (d *daemon) openOperator() error {
 	}
 	l, err := net.Listen("tcp", d.opts.operator)
 	if err != nil {
-		return holderOf(fmt.Errorf("opening the operator port: %w; choose another with --operator, or none with --operator ''", err), "tcp", at.Port())
+		return holderOf(fmt.Errorf("opening the operator port: %w; choose another with --operator, or none with --operator ''", err), "tcp", int(at.Port()))
 	}
 	d.operator = append(d.operator, l)
 	return nil

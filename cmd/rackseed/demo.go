@@ -1,5 +1,283 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 
-func newDemoCommand() *cobra.Command { return &cobra.Command{Use: "demo"} }
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/dhcp"
+	"github.com/rackseed/rackseed/pkg/ipxe/loaders"
+	"github.com/rackseed/rackseed/pkg/sim"
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/view"
+)
+
+// The demo's network. Linux lets every address of 127.0.0.0/8 be used
+// without asking, so each simulated machine speaks from an address of its
+// own, and the daemon tells them apart as it would on a site.
+const (
+	demoServer = "127.20.0.1"
+	demoRelay  = "127.20.0.2"
+)
+
+type demoOptions struct {
+	nodes  int
+	speed  float64
+	faults []string
+	exit   bool
+}
+
+func newDemoCommand() *cobra.Command {
+	var o demoOptions
+	c := &cobra.Command{
+		Use: "demo", Short: "A simulated rack goes from power-off to ready while you watch", Args: cobra.NoArgs,
+		Long: `Run the daemon and a rack of simulated machines on loopback: real DHCP, TFTP and HTTP packets through
+the real servers, without root, a network or a configuration. Ends with ctrl-C, or with --exit when
+every machine is where it should be.
+
+Faults: late-link, power-cut, ambiguous-disk, crash, deviation. The first two recover by themselves.`,
+		Example: "  rackseed demo\n  rackseed demo --nodes 40 --fault ambiguous-disk=2 --fault power-cut --exit",
+		RunE:    func(c *cobra.Command, _ []string) error { return runDemo(c, o) },
+	}
+	f := c.Flags()
+	f.IntVar(&o.nodes, "nodes", 12, "number of machines, at most 4000")
+	f.Float64Var(&o.speed, "speed", 12, "how many times faster than real servers")
+	f.StringArrayVar(&o.faults, "fault", nil, "what goes wrong, NAME or NAME=COUNT; may be repeated")
+	f.BoolVar(&o.exit, "exit", false, "stop when every machine is where it should be; the exit status says so")
+	return c
+}
+
+func runDemo(c *cobra.Command, o demoOptions) (err error) {
+	faults, err := parseFaults(o.faults)
+	if err != nil {
+		return err
+	}
+	if o.nodes < 1 || o.nodes > 4000 || len(faults) > o.nodes {
+		return usageError("--nodes is 1 to 4000, and not below the number of faults")
+	}
+	if o.speed <= 0 {
+		return usageError("--speed is above 0")
+	}
+	dir, err := os.MkdirTemp("", "rackseed-demo-")
+	if err != nil {
+		return fmt.Errorf("making the demo's directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	rack := sim.Rack(&sim.Site{Speed: o.speed, Log: slog.New(slog.DiscardHandler)}, o.nodes, faults)
+	plan := filepath.Join(dir, "plan.yaml")
+	if err := os.WriteFile(plan, demoPlan(rack), 0o600); err != nil {
+		return fmt.Errorf("writing the demo's plan: %w", err)
+	}
+	return playDemo(c, o, dir, plan, rack)
+}
+
+func parseFaults(flags []string) ([]sim.Fault, error) {
+	var faults []sim.Fault
+	for _, text := range flags {
+		name, count, counted := strings.Cut(text, "=")
+		n := 1
+		if counted {
+			var err error
+			if n, err = strconv.Atoi(count); err != nil || n < 0 {
+				return nil, usageError("--fault %s: write NAME=COUNT", text)
+			}
+		}
+		known := false
+		for _, f := range sim.Faults() {
+			known = known || string(f) == name
+		}
+		if !known {
+			return nil, usageError("--fault %s: there is no such fault; there are %v", name, sim.Faults())
+		}
+		for range n {
+			faults = append(faults, sim.Fault(name))
+		}
+	}
+	return faults, nil
+}
+
+// demoPlan writes the plan that an engineer would.
+func demoPlan(rack []*sim.Machine) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, `site: demo
+access: {root: locked, ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGRlbW8gb2YgcmFja3NlZWQsIG5vdCBhIHJlYWwga2V5 demo"]}
+provision: {network: provision, dhcp: server}
+networks:
+  provision: {subnet: 127.20.0.0/16, gateway: %[1]s, dns: [%[1]s], ntp: [%[1]s]}
+images:
+  debian13: {file: demo.iso}
+roles:
+  base: {profile: base, image: debian13}
+nodes:
+`, demoServer)
+	first := netip.MustParseAddr("127.20.1.1")
+	for i, m := range rack {
+		addr, _ := site.AddrAfter(first, i)
+		fmt.Fprintf(&b, "  - {name: node-%02d, role: base, rack: A%02d, mac: %q, serial: %q, uuid: %q, addresses: {provision: %s}}\n",
+			i+1, i/12+1, m.MAC, m.Serial, m.UUID, addr)
+	}
+	return []byte(b.String())
+}
+
+// playDemo runs daemon and rack, and shows what happens.
+func playDemo(c *cobra.Command, o demoOptions, dir, plan string, rack []*sim.Machine) error {
+	set, err := loaders.Open("")
+	if err != nil {
+		return fmt.Errorf("opening the boot loaders: %w", err)
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	state, err := openCore(c.Context(), filepath.Join(dir, "state"), quiet)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(c.Context())
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	ready := make(chan struct{})
+	d := &daemon{
+		core: state, log: quiet, loaders: demoLoaders{set}, links: []link{{addr: netip.MustParseAddr(demoServer)}}, ready: func() { close(ready) },
+		opts: serveOptions{state: filepath.Join(dir, "state"), plan: plan, dhcp: string(site.DHCPServer), operator: "127.0.0.1:0", dhcpPort: dhcp.AnyPort, bootPort: dhcp.AnyPort},
+	}
+	group.Go(func() error { return d.run(ctx) })
+	group.Go(func() error {
+		defer stop()
+		select {
+		case <-ready:
+			return directDemo(ctx, c, o, d, dir, rack)
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	return errors.Join(group.Wait(), state.close())
+}
+
+// directDemo is the engineer: it adds the medium, arms, switches on, watches.
+func directDemo(ctx context.Context, c *cobra.Command, o demoOptions, d *daemon, dir string, rack []*sim.Machine) error {
+	cl := client.URL(strings.TrimSuffix(d.page(), "/"))
+	medium := filepath.Join(dir, "demo.iso")
+	if err := sim.WriteMedium(medium); err != nil {
+		return err
+	}
+	if _, err := cl.AddImage(ctx, view.ImageRequest{File: medium, Name: "debian13"}, func(_, _ int64) {}); err != nil {
+		return fmt.Errorf("adding the demo's medium: %w", err)
+	}
+	armed, err := cl.Arm(ctx, view.ArmRequest{Selector: "all", By: "demo", Reason: "rackseed demo"})
+	if err != nil {
+		return fmt.Errorf("arming the rack: %w", err)
+	}
+	relay, err := sim.NewRelay(netip.MustParseAddr(demoRelay), d.dhcp.Addrs()[0])
+	if err != nil {
+		return err
+	}
+	at := rack[0].Site
+	at.Relay, at.TFTP = relay, d.tftp[0].Addr().Port()
+	group, ctx := errgroup.WithContext(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	group.Go(func() error { return relay.Run(ctx) })
+	group.Go(func() error { sim.PowerOn(ctx, rack); return nil })
+	group.Go(func() error {
+		defer stop()
+		return showDemo(ctx, c, o, cl, d.page(), armed, rack)
+	})
+	return group.Wait()
+}
+
+// demoLoaders lets a binary that was built without loaders run the demo: the
+// simulated firmware looks at a loader's size only.
+type demoLoaders struct{ set *loaders.Set }
+
+func (l demoLoaders) Lookup(name string) ([]byte, bool) {
+	if data, ok := l.set.Lookup(name); ok {
+		return data, true
+	}
+	for _, needed := range l.set.Missing() {
+		if needed == name {
+			return make([]byte, 300<<10), true
+		}
+	}
+	return nil, false
+}
+
+func (demoLoaders) Missing() []string { return nil }
+
+// showDemo follows the log until every machine is where it should be.
+func showDemo(ctx context.Context, c *cobra.Command, o demoOptions, cl *client.Client, page string, armed view.ArmResult, rack []*sim.Machine) error {
+	board := newDemoBoard(armed.Nodes, rack, page, o.speed)
+	out := c.OutOrStdout()
+	live := isTerminal(out)
+	if !live {
+		fmt.Fprintf(out, "%d simulated machines, %.0f times as fast as real ones; the same on a page: %s\n", len(rack), o.speed, page)
+	}
+	events := make(chan site.Event)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(events)
+		for e, err := range cl.Follow(ctx, armed.Seq) {
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case events <- e:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	told := false
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return demoEnd(ctx, failed, board)
+			}
+			board.apply(e)
+			if !live {
+				if err := printEvents(out, oneEvent(e), false); err != nil {
+					return err
+				}
+			}
+		case <-tick.C:
+			if live {
+				board.draw(out)
+			}
+		}
+		if !board.settled() || told {
+			continue
+		}
+		told = true
+		if live {
+			board.draw(out)
+		}
+		fmt.Fprintln(out, board.summary())
+		if o.exit {
+			return board.verdict()
+		}
+		fmt.Fprintln(out, "The page stays up until ctrl-C:", page)
+	}
+}
+
+func demoEnd(ctx context.Context, failed <-chan error, board *demoBoard) error {
+	select {
+	case err := <-failed:
+		if ctx.Err() == nil {
+			return err
+		}
+	default:
+	}
+	return board.verdict()
+}

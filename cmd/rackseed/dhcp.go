@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/dhcp"
@@ -16,7 +15,7 @@ type lookFunc func(ctx context.Context, iface string) ([]string, error)
 
 func (d *daemon) newDHCP() *dhcp.Server {
 	s := &dhcp.Server{
-		Ledger: d.core.ledger, Mode: d.mode, Port: int(d.opts.dhcpPort), ProxyPort: int(d.opts.bootPort),
+		Ledger: d.core.ledger, Mode: d.mode, Port: d.opts.dhcpPort, ProxyPort: d.opts.bootPort,
 		HTTPPort: int(d.server().Port()), Clock: d.core.ledger.Now, Log: d.log, Observe: d.observeDHCP,
 	}
 	for _, l := range d.links {
@@ -29,6 +28,7 @@ func (d *daemon) newDHCP() *dhcp.Server {
 // the wire was found to be without another server.
 func (d *daemon) serveDHCP(ctx context.Context) error {
 	if d.dhcp == nil {
+		d.announce()
 		return nil
 	}
 	if err := d.lookFirst(ctx); err != nil {
@@ -39,7 +39,14 @@ func (d *daemon) serveDHCP(ctx context.Context) error {
 	}
 	d.note.Store("")
 	d.log.Info("DHCP answers now", "mode", d.mode)
+	d.announce()
 	return d.dhcp.Serve(ctx)
+}
+
+func (d *daemon) announce() {
+	if d.ready != nil {
+		d.ready()
+	}
 }
 
 func (d *daemon) lookFirst(ctx context.Context) error {
@@ -92,6 +99,4 @@ func (d *daemon) observeDHCP(o dhcp.Observation) {
 }
 
 // holderOf says who has a port that is taken.
-func holderOf(err error, _ string, _ uint16) error { return err }
-
-var _ = netip.Addr{}
+func holderOf(err error, _ string, _ int) error { return err }

@@ -28,8 +28,8 @@ type serveOptions struct {
 	operator   string
 	httpPort   uint16
 	tftpPort   uint16
-	dhcpPort   uint16
-	bootPort   uint16 // proxyDHCP's second port, 4011
+	dhcpPort   int
+	bootPort   int // proxyDHCP's second port, 4011
 	ownLAN     bool
 	verbose    bool
 }
@@ -61,8 +61,8 @@ other DHCP servers on the wire, and refuses to start if there is one.`,
 	f.StringVar(&o.operator, "operator", "127.0.0.1:8090", "address of the page and the API, besides the socket in the state directory")
 	f.Uint16Var(&o.httpPort, "http-port", 8080, "HTTP port of the machine side")
 	f.Uint16Var(&o.tftpPort, "tftp-port", 69, "TFTP port")
-	f.Uint16Var(&o.dhcpPort, "dhcp-port", 67, "DHCP port; another one serves relays that follow RFC 8357")
-	f.Uint16Var(&o.bootPort, "boot-port", 4011, "second port of proxyDHCP")
+	f.IntVar(&o.dhcpPort, "dhcp-port", 67, "DHCP port; another one serves relays that follow RFC 8357")
+	f.IntVar(&o.bootPort, "boot-port", 4011, "second port of proxyDHCP")
 	f.BoolVar(&o.ownLAN, "i-own-this-lan", false, "serve addresses even where another DHCP server answers")
 	f.BoolVar(&o.verbose, "verbose", false, "log every decision")
 	return c

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/sim"
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/view"
+)
+
+// demoBoard is the demo as a person watches it.
+type demoBoard struct {
+	page    string
+	speed   float64
+	start   time.Time
+	rows    []*demoRow
+	byName  map[string]*demoRow
+	drawn   int // lines of the last drawing
+	colours bool
+}
+
+type demoRow struct {
+	name     string
+	firmware sim.Firmware
+	fault    sim.Fault
+	phase    site.Phase
+	stage    string
+	note     string
+}
+
+func newDemoBoard(nodes []view.Node, rack []*sim.Machine, page string, speed float64) *demoBoard {
+	b := &demoBoard{page: page, speed: speed, start: time.Now(), byName: map[string]*demoRow{}, colours: os.Getenv("NO_COLOR") == ""}
+	machines := map[site.MAC]*sim.Machine{}
+	for _, m := range rack {
+		machines[m.MAC] = m
+	}
+	for _, n := range nodes {
+		m := machines[n.MACs[0]]
+		r := &demoRow{name: n.Name, phase: n.State, firmware: m.Firmware, fault: m.Fault}
+		b.rows = append(b.rows, r)
+		b.byName[n.Name] = r
+	}
+	return b
+}
+
+func (b *demoBoard) apply(e site.Event) {
+	r, ok := b.byName[e.Body.Subject()]
+	if !ok {
+		return
+	}
+	switch body := e.Body.(type) {
+	case site.InstallStarted:
+		r.phase, r.stage, r.note = site.PhaseBooting, "loader", ""
+	case site.InstallResumed:
+		r.note = "the installer came back after a power cut"
+	case site.InstallProgress:
+		r.phase, r.stage = site.PhaseInstalling, body.Stage
+	case site.InstallDone:
+		r.phase, r.stage = site.PhaseInstalled, "first boot"
+	case site.InstallFailed:
+		r.phase, r.note = site.PhaseFailed, body.Reason
+	case site.NodeVerified:
+		r.phase, r.stage = site.PhaseReady, ""
+		if len(body.Deviations) > 0 {
+			r.phase, r.note = site.PhaseInstalled, body.Deviations[0]
+		}
+	}
+}
+
+// done reports a machine that will not change any more.
+func (r *demoRow) done() bool {
+	return r.phase == site.PhaseReady || r.phase == site.PhaseFailed || r.phase == site.PhaseInstalled && r.fault == sim.Deviation && r.note != ""
+}
+
+// right reports a machine that ended as its fault lets it.
+func (r *demoRow) right() bool { return r.done() && (r.phase == site.PhaseReady) == r.fault.Recovers() }
+
+func (b *demoBoard) settled() bool {
+	return !slices.ContainsFunc(b.rows, func(r *demoRow) bool { return !r.done() })
+}
+
+func (b *demoBoard) count(p site.Phase) int {
+	n := 0
+	for _, r := range b.rows {
+		if r.phase == p {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *demoBoard) summary() string {
+	return fmt.Sprintf("%d of %d machines are ready after %s (%s of a real rack's time).", b.count(site.PhaseReady), len(b.rows),
+		time.Since(b.start).Round(100*time.Millisecond), (time.Duration(float64(time.Since(b.start)) * b.speed)).Round(time.Second))
+}
+
+func (b *demoBoard) verdict() error {
+	wrong := 0
+	for _, r := range b.rows {
+		if !r.right() {
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		return &exitError{exitFailed, fmt.Errorf("%d of %d machines are not where they should be", wrong, len(b.rows))}
+	}
+	return nil
+}
+
+// maxRows is how many machines fit on a terminal; the page shows the rest.
+const maxRows = 30
+
+// draw paints over the last drawing.
+func (b *demoBoard) draw(w io.Writer) {
+	var out strings.Builder
+	if b.drawn > 0 {
+		fmt.Fprintf(&out, "\x1b[%dA", b.drawn)
+	}
+	line := func(format string, args ...any) {
+		fmt.Fprintf(&out, format+"\x1b[K\n", args...)
+	}
+	line("Rackseed demo: %d simulated machines, %.0f× real time, real packets on loopback", len(b.rows), b.speed)
+	line("%s", b.page)
+	line("")
+	rows := b.rows[:min(len(b.rows), maxRows)]
+	for _, r := range rows {
+		line("  %-10s %-9s %s  %s", r.name, r.firmware, b.paint(r.phase, bar(r)), b.words(r))
+	}
+	line("")
+	line("  %s", b.counts())
+	b.drawn = len(rows) + 5
+	_, _ = io.WriteString(w, out.String())
+}
+
+func (b *demoBoard) words(r *demoRow) string {
+	text := string(r.phase)
+	if r.stage != "" && r.phase != site.PhaseReady {
+		text += ", " + r.stage
+	}
+	if r.note != "" {
+		text += ": " + r.note
+	}
+	if len(text) > 70 {
+		text = text[:69] + "…"
+	}
+	return text
+}
+
+func (b *demoBoard) counts() string {
+	var parts []string
+	for _, p := range []site.Phase{site.PhaseArmed, site.PhaseBooting, site.PhaseInstalling, site.PhaseInstalled, site.PhaseReady, site.PhaseFailed} {
+		if n := b.count(p); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, p))
+		}
+	}
+	return fmt.Sprintf("%s   %s", strings.Join(parts, " · "), time.Since(b.start).Round(time.Second))
+}
+
+// bar is how far a machine has come.
+func bar(r *demoRow) string {
+	const width = 24
+	at := 0
+	switch r.phase {
+	case site.PhaseReady:
+		at = width
+	case site.PhaseArmed, site.PhasePlanned:
+	default:
+		stages := []string{"loader", "answer", "early", "disk", "partitioned", "packages", "post", "first boot"}
+		at = (slices.Index(stages, r.stage) + 1) * width / (len(stages) + 1)
+	}
+	return strings.Repeat("█", at) + strings.Repeat("░", width-at)
+}
+
+func (b *demoBoard) paint(p site.Phase, text string) string {
+	if !b.colours {
+		return text
+	}
+	colour := map[site.Phase]int{site.PhaseReady: 32, site.PhaseFailed: 31, site.PhaseInstalling: 34, site.PhaseBooting: 36, site.PhaseInstalled: 33}[p]
+	if colour == 0 {
+		return text
+	}
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", colour, text)
+}

@@ -1,0 +1,134 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// reportURL finds where an answer file wants its reports: whatever the
+// installer's language, the URL stands in it.
+var reportURL = regexp.MustCompile(`http://[^\s"']+/report/[0-9a-f]+/`)
+
+// install is what an installer does, as far as the daemon can see it: it
+// fetches its answer file, reports its stages, reads packages, reboots.
+func (m *Machine) install(ctx context.Context, args []string) error {
+	m.wait(ctx, kernelTime)
+	answer, err := m.answerURL(args)
+	if err != nil {
+		return err
+	}
+	text, err := m.fetch(ctx, answer)
+	if err != nil {
+		return fmt.Errorf("the installer waits for its answer file: %w", err)
+	}
+	reports := reportURL.FindString(string(text))
+	if reports == "" {
+		return errors.New("the answer file says nowhere to report to")
+	}
+	m.disk.reports = ""
+	for _, stage := range []string{"early", "disk", "partitioned", "packages", "post"} {
+		if err := m.stage(ctx, reports, stage); err != nil {
+			return err
+		}
+	}
+	m.disk.reports = reports
+	m.report(ctx, reports, "done", "")
+	return errReboot
+}
+
+// stage passes one stage, or meets the machine's fault in it.
+func (m *Machine) stage(ctx context.Context, reports, stage string) error {
+	switch {
+	case m.Fault == AmbiguousDisk && stage == "disk":
+		m.report(ctx, reports, "failed", "2 disks match the selector of the system disk, 1 is wanted: /dev/sda WD-A1, /dev/sdb WD-B2; nothing was written")
+		return errReboot
+	case m.Fault == Crash && stage == "packages":
+		m.report(ctx, reports, stage, "")
+		m.wait(ctx, packagesTime/2)
+		m.report(ctx, reports, "failed", "package chrony-4.5 does not install: unexpected end of file")
+		return errReboot
+	}
+	m.report(ctx, reports, stage, "")
+	spend := stageTime
+	if stage == "packages" {
+		spend = packagesTime
+	}
+	cut := false
+	if m.Fault == PowerCut && stage == "packages" {
+		m.once.Do(func() { cut = true })
+	}
+	if cut {
+		m.wait(ctx, spend/3)
+		m.say("loses power")
+		return errReboot
+	}
+	if !m.wait(ctx, spend) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// report is never fatal, as in the real answer files.
+func (m *Machine) report(ctx context.Context, reports, stage, detail string) {
+	if err := m.post(ctx, reports+stage, detail); err != nil {
+		m.say("a report was lost", "stage", stage, "error", err)
+	}
+}
+
+func (m *Machine) answerURL(args []string) (string, error) {
+	for _, a := range args {
+		for _, name := range []string{"inst.ks=", "url="} {
+			if u, ok := strings.CutPrefix(a, name); ok {
+				return u, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("no answer file among the kernel arguments %q", args)
+}
+
+// maxFetch bounds what a machine takes into its memory.
+const maxFetch = 1 << 30
+
+func (m *Machine) fetch(ctx context.Context, uri string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("fetching %s: %w", uri, err)
+	}
+	resp, err := m.http().Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("fetching %s: %w", uri, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("fetching %s: %s", uri, resp.Status)
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxFetch))
+	if err != nil {
+		return nil, fmt.Errorf("fetching %s: %w", uri, err)
+	}
+	if resp.ContentLength >= 0 && int64(len(data)) != resp.ContentLength {
+		return nil, fmt.Errorf("fetching %s: %d bytes of %d", uri, len(data), resp.ContentLength)
+	}
+	return data, nil
+}
+
+func (m *Machine) post(ctx context.Context, uri, body string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, uri, strings.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("reporting: %w", err)
+	}
+	resp, err := m.http().Do(req)
+	if err != nil {
+		return fmt.Errorf("reporting: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("reporting: %s", resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// Firmware is how a machine boots from the network.
+type Firmware string
+
+// The firmwares of the rack.
+const (
+	BIOS     Firmware = "bios"
+	UEFI     Firmware = "uefi"
+	UEFIHTTP Firmware = "uefi-http"
+)
+
+// Fault is something that goes wrong with a machine, by name.
+type Fault string
+
+// The faults.
+const (
+	NoFault       Fault = ""
+	LateLink      Fault = "late-link"      // the port is silent at first, as in spanning tree
+	PowerCut      Fault = "power-cut"      // power fails once while packages unpack
+	AmbiguousDisk Fault = "ambiguous-disk" // two disks match: the installer must stop
+	Crash         Fault = "crash"          // the installer gives up while packages unpack
+	Deviation     Fault = "deviation"      // the first boot finds a value out of place
+)
+
+// Faults lists the names.
+func Faults() []Fault { return []Fault{LateLink, PowerCut, AmbiguousDisk, Crash, Deviation} }
+
+// Recovers reports whether a machine with this fault still becomes ready.
+func (f Fault) Recovers() bool { return f == NoFault || f == LateLink || f == PowerCut }
+
+// Site is where the machines stand: the relay to the daemon, and how fast
+// time goes.
+type Site struct {
+	Relay *Relay
+	// TFTP is the daemon's TFTP port; its address comes by DHCP.
+	TFTP uint16
+	// Speed divides every delay of the machines; 1 is the speed of real
+	// servers.
+	Speed float64
+	Log   *slog.Logger
+}
+
+// Machine is one simulated server. The disk survives its power.
+type Machine struct {
+	Site     *Site
+	MAC      site.MAC
+	UUID     site.UUID
+	Serial   string
+	Firmware Firmware
+	Fault    Fault
+
+	addr netip.Addr // from DHCP
+	once sync.Once  // faults that happen once
+	disk disk
+}
+
+// disk is what an installer left behind.
+type disk struct {
+	reports string // base URL of the first boot's reports; empty means blank
+}
+
+// What a server spends its time with, at speed 1. They are the durations of
+// real dual-socket servers with a 10 GbE laptop port.
+const (
+	postTime     = 75 * time.Second
+	loaderTime   = 2 * time.Second
+	kernelTime   = 12 * time.Second
+	stageTime    = 8 * time.Second
+	packagesTime = 90 * time.Second
+	osTime       = 25 * time.Second
+	retryTime    = 10 * time.Second
+	lateLinkTime = 35 * time.Second
+)
+
+// errReboot is how a stage ends that hands the machine back to its firmware.
+var errReboot = errors.New("reboot")
+
+// errLocal sends the machine to its own disk.
+var errLocal = errors.New("boot from disk")
+
+// Run switches the machine on and lets it live until ctx ends: power-on self
+// test, network, disk, over and over, as real servers do.
+func (m *Machine) Run(ctx context.Context) {
+	linked := time.Now()
+	if m.Fault == LateLink {
+		linked = linked.Add(m.scale(postTime + lateLinkTime))
+	}
+	for m.wait(ctx, postTime) {
+		if m.wait(ctx, 0) && time.Now().Before(linked) {
+			// Firmware gives up on a port without a link and starts over.
+			m.say("no link")
+			continue
+		}
+		err := m.netboot(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errReboot):
+			m.say("reboots")
+		case m.disk.reports != "":
+			m.runSystem(ctx)
+			return
+		default:
+			m.say("nothing to boot", "error", err)
+			m.wait(ctx, retryTime)
+		}
+	}
+}
+
+// runSystem is the installed system's first boot: it says what differs from
+// the Intent until somebody has heard it.
+func (m *Machine) runSystem(ctx context.Context) {
+	m.say("starts from disk")
+	deviations := ""
+	if m.Fault == Deviation {
+		deviations = "sysctl vm.swappiness is 60, not 10\n"
+	}
+	for m.wait(ctx, osTime) {
+		if err := m.post(ctx, m.disk.reports+"verified", deviations); err == nil {
+			break
+		}
+	}
+	<-ctx.Done()
+}
+
+func (m *Machine) scale(d time.Duration) time.Duration {
+	if m.Site.Speed <= 0 {
+		return d
+	}
+	return time.Duration(float64(d) / m.Site.Speed)
+}
+
+// wait lets simulated time pass; it is false when the power is gone.
+func (m *Machine) wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(m.scale(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (m *Machine) say(what string, args ...any) {
+	m.Site.Log.Debug(what, append([]any{"mac", m.MAC}, args...)...)
+}
+
+// http speaks from the address that the machine was given.
+func (m *Machine) http() *http.Client {
+	dialer := &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(m.addr, 0))}
+	return &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+}

@@ -1,0 +1,37 @@
+package sim
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// Rack makes n machines with distinct identities and mixed firmware. The
+// first of them get the faults, in order.
+func Rack(at *Site, n int, faults []Fault) []*Machine {
+	machines := make([]*Machine, n)
+	for i := range machines {
+		m := &Machine{Site: at, Firmware: []Firmware{UEFI, BIOS, UEFIHTTP}[i%3], Serial: fmt.Sprintf("RS24DEMO%05d", i+1)}
+		// 52:54:00 is what virtual machines use; no vendor's NIC has it.
+		m.MAC = site.MAC{0x52, 0x54, 0x00, byte(i >> 16), byte(i >> 8), byte(i)}
+		copy(m.UUID[:], "rackseed-demo")
+		binary.BigEndian.PutUint16(m.UUID[14:], uint16(i+1))
+		if i < len(faults) {
+			m.Fault = faults[i]
+		}
+		machines[i] = m
+	}
+	return machines
+}
+
+// PowerOn runs machines until ctx ends.
+func PowerOn(ctx context.Context, machines []*Machine) {
+	var running sync.WaitGroup
+	for _, m := range machines {
+		running.Go(func() { m.Run(ctx) })
+	}
+	running.Wait()
+}
