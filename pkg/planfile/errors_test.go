@@ -3,6 +3,7 @@ package planfile_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -145,14 +146,43 @@ func TestNoErrorShowsAPassword(t *testing.T) {
 	}
 }
 
-func TestHostileNestingIsRefused(t *testing.T) {
-	for _, text := range []string{
-		strings.Repeat("[", 1<<20), strings.Repeat("{a: ", 1<<18), strings.Repeat("- ", 1<<18), strings.Repeat("? ", 1<<18), strings.Repeat("a: ", 1<<18),
-		"nodes: [{name: '" + strings.Repeat("[1]", 1<<18) + "'}]", "nodes: [{name: 'a[" + strings.Repeat("1-60000,", 1<<16) + "1]'}]",
-		"nodes: [{name: 'a[" + strings.Repeat("0", 1<<16) + "1-60000]'}]", "nodes: [{name: '" + strings.Repeat("a", 1<<16) + "[1-60000]'}]",
+// The parser recurses once for each level, and a range stands for many nodes:
+// both have bounds.
+func TestHostileFilesAreRefused(t *testing.T) {
+	for _, c := range []struct{ text, id string }{
+		{strings.Repeat("[", 1<<16), "nested-too-deep"},
+		{strings.Repeat("{a: ", 1<<14), "nested-too-deep"},
+		{strings.Repeat("- ", 1<<14), "nested-too-deep"},
+		{strings.Repeat("? ", 1<<14), "nested-too-deep"},
+		{staircase(1 << 10), "nested-too-deep"},
+		{strings.Repeat("a: ", 1<<14), "nested-too-deep"},
+		{strings.Repeat("a: ", 8), "yaml-syntax"},
+		{"nodes: [{name: '" + strings.Repeat("[1]", 1<<12) + "'}]", "range-malformed"},
+		{"nodes: [{name: 'a[" + strings.Repeat("1-60000,", 1<<12) + "1]'}]", "range-malformed"},
+		{"nodes: [{name: 'a[" + strings.Repeat("0", 1<<12) + "1-60000]'}]", "range-malformed"},
+		{"nodes: [{name: '" + strings.Repeat("a", 1<<12) + "[1-60000]'}]", "range-malformed"},
+		{"nodes:\n" + strings.Repeat("  - {name: 'a[1-60000]'}\n", 1<<10), "too-many-nodes"},
+		{"nodes: [{name: 'a[1-60000]', addresses: {" + manyNetworks(1<<10) + "}}]", "too-many-addresses"},
 	} {
-		if got := parseErrors(t, text).Error(); len(got) > 1<<10 {
-			t.Errorf("%.20q: the error has %d bytes", text, len(got))
+		errs := parseErrors(t, c.text)
+		if errs[0].ID != c.id || len(errs.Error()) > 1<<10 {
+			t.Errorf("%.40q: %s, %d bytes: %.200s", c.text, errs[0].ID, len(errs.Error()), errs)
 		}
 	}
+}
+
+func staircase(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	return b.String()
+}
+
+func manyNetworks(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "n%d: 10.0.0.1+, ", i)
+	}
+	return b.String()
 }

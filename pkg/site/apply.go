@@ -288,10 +288,10 @@ func (s *State) release(m MAC) {
 }
 
 // Printable keeps the printable ASCII of text that a client sent, at most
-// max bytes of it: such text reaches terminals, logs and pages.
-func Printable(text string, max int) string {
+// limit bytes of it: such text reaches terminals, logs and pages.
+func Printable(text string, limit int) string {
 	var b strings.Builder
-	for i := 0; i < len(text) && b.Len() < max; i++ {
+	for i := 0; i < len(text) && b.Len() < limit; i++ {
 		if c := text[i]; c >= ' ' && c <= '~' {
 			b.WriteByte(c)
 		}

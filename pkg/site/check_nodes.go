@@ -26,11 +26,15 @@ type rackUnit struct {
 	u    int
 }
 
-func (c *checker) checkNodes() {
-	ids := identities{
-		names: make(map[string]*Node, len(c.plan.Nodes)), macs: make(map[MAC]*Node, len(c.plan.Nodes)),
-		serials: map[string]*Node{}, uuids: map[UUID]*Node{}, bmcs: map[string]*Node{}, wwns: map[string]*Node{}, units: map[rackUnit]*Node{},
+func newIdentities(nodes int) identities {
+	return identities{
+		names: make(map[string]*Node, nodes), macs: make(map[MAC]*Node, nodes), serials: make(map[string]*Node, nodes), uuids: make(map[UUID]*Node, nodes),
+		bmcs: map[string]*Node{}, wwns: make(map[string]*Node, nodes), units: make(map[rackUnit]*Node, nodes),
 	}
+}
+
+func (c *checker) checkNodes() {
+	ids := newIdentities(len(c.plan.Nodes))
 	unaddressed := 0
 	for i := range c.plan.Nodes {
 		n := &c.plan.Nodes[i]

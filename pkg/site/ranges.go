@@ -18,10 +18,10 @@ const maxExpansionBytes = 8 << 20
 // width of the first bound pads every number with zeros.
 func Expand(pattern string) ([]string, error) {
 	open := strings.IndexByte(pattern, '[')
+	if end := strings.IndexByte(pattern, ']'); end >= 0 && (open < 0 || end < open) {
+		return nil, fmt.Errorf("%.60q has a ] without a [", pattern)
+	}
 	if open < 0 {
-		if strings.ContainsRune(pattern, ']') {
-			return nil, fmt.Errorf("%.60q has a ] without a [", pattern)
-		}
 		return []string{pattern}, nil
 	}
 	if strings.Count(pattern, "[") > maxRanges {

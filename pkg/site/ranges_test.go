@@ -27,6 +27,7 @@ func TestExpand(t *testing.T) {
 		}
 	}
 	for pattern, why := range map[string]string{
+		"a1]b[1-2]":                             "] without a [",
 		"a[1-2":                                 "[ without a ]",
 		"a1-2]":                                 "] without a [",
 		"a[1-2]]":                               "] without a [",
