@@ -1,0 +1,201 @@
+package boot
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/rackseed/rackseed/pkg/install"
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+func start() time.Time { return time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC) }
+
+func fold(t interface{ Fatal(...any) }, s *site.State, at time.Time, bodies ...site.Body) *site.State {
+	s = s.Fork()
+	for _, b := range bodies {
+		if err := s.Apply(site.Event{Seq: s.Seq + 1, At: at, Body: b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func planned() []site.Body {
+	return []site.Body{
+		site.PlanApplied{Settings: site.Settings{Roles: map[string]site.Role{"base": {Profile: "base", Image: "rocky9"}}}},
+		site.ImageAdded{Image: site.Image{Name: "rocky9", Digest: "d1"}},
+		site.NodePlanned{Node: site.Node{Name: "n1", Role: "base", MACs: []site.MAC{{2, 0, 0, 0, 0, 1}}, Serial: "S1", UUID: site.UUID{1}}},
+		site.NodePlanned{Node: site.Node{Name: "n2", Role: "base", MACs: []site.MAC{{2, 0, 0, 0, 0, 2}}, Serial: "S2", UUID: site.UUID{2}}},
+	}
+}
+
+func TestFor(t *testing.T) {
+	armed := site.Armed{Node: "n1", By: "ops", Until: start().Add(time.Hour)}
+	started := site.InstallStarted{Node: "n1", Attempt: 1, Token: "h", Image: "d1"}
+	progress := func(stage install.Stage) site.Body {
+		return site.InstallProgress{Node: "n1", Attempt: 1, Stage: string(stage)}
+	}
+	again := site.InstallResumed{Node: "n1", Attempt: 1}
+	done := site.InstallDone{Node: "n1", Attempt: 1}
+	failed := func(wiped bool) site.Body {
+		return site.InstallFailed{Node: "n1", Attempt: 1, Stage: "packages", Reason: "r", Wiped: wiped}
+	}
+	tests := []struct {
+		name   string
+		events []site.Body
+		after  time.Duration
+		want   Action
+	}{
+		{"planned", nil, 0, Local},
+		{"armed", []site.Body{armed}, 0, Install},
+		{"armed too long ago", []site.Body{armed}, time.Hour, Local},
+		{"armed without its image", []site.Body{armed, site.ImageRemoved{Name: "rocky9"}}, 0, Hold},
+		{"disarmed", []site.Body{armed, site.Disarmed{Node: "n1"}}, 0, Local},
+		{"planned anew while armed", []site.Body{armed, site.NodePlanned{Node: site.Node{Name: "n1", Role: "base"}}}, 0, Local},
+		{"booting", []site.Body{armed, started}, 0, Install},
+		{"booting, long after the arming", []site.Body{armed, started}, 2 * time.Hour, Install},
+		{"installing", []site.Body{armed, started, progress(install.StagePackages)}, 0, Install},
+		{"installing, back too often", []site.Body{armed, started, progress(install.StagePackages), again, again}, 0, Hold},
+		{"installing, image gone", []site.Body{armed, started, site.ImageRemoved{Name: "rocky9"}}, 0, Hold},
+		{"installed", []site.Body{armed, started, done}, 0, Local},
+		{"ready", []site.Body{armed, started, done, site.NodeVerified{Node: "n1", Attempt: 1}}, 0, Local},
+		{"armed again after ready", []site.Body{armed, started, done, armed}, 0, Install},
+		{"failed with the old system", []site.Body{armed, started, failed(false)}, 0, Local},
+		{"failed with a wiped disk", []site.Body{armed, started, failed(true)}, 0, Hold},
+		{"installed, first boot lost", []site.Body{armed, started, done, failed(false)}, 0, Local},
+		{"held", []site.Body{site.NodeHeld{Node: "n1", Reason: "two claims"}}, 0, Hold},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := fold(t, site.NewState(), start(), append(planned(), tt.events...)...)
+			m, _ := s.Machine("n1")
+			d := For(s, m, start().Add(tt.after))
+			if d.Action != tt.want {
+				t.Errorf("got %s (%s), want %s", d.Action, d.Why, tt.want)
+			}
+			if d.Why == "" {
+				t.Error("the decision has no reason")
+			}
+		})
+	}
+	if d := For(site.NewState(), nil, start()); d.Action != Ignore {
+		t.Errorf("a stranger is told to %s", d.Action)
+	}
+}
+
+// TestInstallerOnlyForTheArmed walks machines through random lives, and asks
+// after every step.
+func TestInstallerOnlyForTheArmed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, now := fold(t, site.NewState(), start(), planned()...), start()
+		consent := map[string]bool{}
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "minutes")) * time.Minute)
+			name := rapid.SampledFrom([]string{"n1", "n2"}).Draw(t, "node")
+			m, _ := s.Machine(name)
+			bodies := step(t, s, m, now)
+			s = fold(t, s, now, bodies...)
+			for _, b := range bodies {
+				switch b := b.(type) {
+				case site.Armed:
+					consent[b.Node] = true
+				case site.Disarmed, site.InstallDone, site.InstallFailed, site.NodeHeld:
+					consent[b.Subject()] = false
+				}
+			}
+			for _, m := range s.Machines() {
+				if For(s, m, now).Action == Install && !consent[m.Node.Name] {
+					t.Fatalf("%s is %s and was handed an installer without an arming", m.Node.Name, m.Phase)
+				}
+			}
+		}
+	})
+}
+
+func step(t *rapid.T, s *site.State, m *site.Machine, now time.Time) []site.Body {
+	switch rapid.IntRange(0, 6).Draw(t, "step") {
+	case 0:
+		bodies, err := install.Arm(s, []*site.Machine{m}, "ops", "", now.Add(time.Hour))
+		if err != nil {
+			return nil
+		}
+		return bodies
+	case 1:
+		return install.Disarm([]*site.Machine{m}, "ops", "")
+	case 2:
+		return install.Expire(s, now)
+	case 3:
+		return []site.Body{site.NodeHeld{Node: m.Node.Name, Reason: "doubt"}}
+	case 4:
+		d := For(s, m, now)
+		switch {
+		case d.Action != Install:
+			return nil
+		case m.Running():
+			return install.Again(m, now)
+		}
+		return []site.Body{install.Start(m, d.Image.Digest, "n", m.Node.Name, m.Node.MACs[0], netip.Addr{}, now)}
+	default:
+		stage := rapid.SampledFrom([]install.Stage{"answer", "early", "disk", "partitioned", "packages", "post", "done", "verified", "failed"}).Draw(t, "stage")
+		bodies, err := install.Next(m, install.Report{Stage: stage}, now)
+		if err != nil {
+			return nil
+		}
+		return bodies
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	s := fold(t, site.NewState(), start(), planned()...)
+	mac1, mac2, other := site.MAC{2, 0, 0, 0, 0, 1}, site.MAC{2, 0, 0, 0, 0, 2}, site.MAC{2, 0, 0, 0, 0, 9}
+	tests := []struct {
+		name string
+		id   Identity
+		want string // node, "" for a stranger, "!" for a conflict
+	}{
+		{"by MAC", Identity{MAC: mac1}, "n1"},
+		{"by MAC, UUID and serial", Identity{MAC: mac1, UUID: site.UUID{1}, Serial: "S1"}, "n1"},
+		{"by another NIC, known by UUID", Identity{MAC: other, UUID: site.UUID{2}}, "n2"},
+		{"by another NIC, known by serial", Identity{MAC: other, Serial: "S2"}, "n2"},
+		{"a stranger", Identity{MAC: other}, ""},
+		{"a stranger with its own serial", Identity{MAC: other, Serial: "S9"}, ""},
+		{"the MAC of one, the UUID of another", Identity{MAC: mac1, UUID: site.UUID{2}}, "!"},
+		{"the MAC of one, the serial of another", Identity{MAC: mac2, Serial: "S1"}, "!"},
+		{"a board that was exchanged", Identity{MAC: mac1, Serial: "S9"}, "!"},
+		{"a UUID that the plan does not give it", Identity{MAC: mac1, UUID: site.UUID{9}}, "!"},
+		{"UUID and serial of two nodes", Identity{MAC: other, UUID: site.UUID{1}, Serial: "S2"}, "!"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m, err := Identify(s, tt.id)
+			got := ""
+			var conflict *ConflictError
+			switch {
+			case errors.As(err, &conflict):
+				got = "!"
+			case m != nil:
+				got = m.Node.Name
+			}
+			if got != tt.want {
+				t.Errorf("got %q (%v), want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestJunkSerial(t *testing.T) {
+	for _, junk := range []string{"", "To be filled by O.E.M.", "Default string", "0000000", "0123456789", "..."} {
+		if !JunkSerial(junk) {
+			t.Errorf("%q passes as a serial number", junk)
+		}
+	}
+	for _, real := range []string{"2102311TUF10K8000001", "06TNQ0001", "RS24DEMO00001"} {
+		if JunkSerial(real) {
+			t.Errorf("%q does not pass as a serial number", real)
+		}
+	}
+}
