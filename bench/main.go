@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -122,8 +123,12 @@ func (b *bench) all(ctx context.Context) error {
 			continue
 		}
 		b.logf("== %s: %s", p.name, p.about)
+		before := readSteal()
 		if err := p.run(b, ctx); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		if share := readSteal().since(before); share > .02 {
+			fmt.Fprintf(b.out, "\nThe hypervisor withheld %.0f %% of the processors meanwhile: mind the ratios, not the figures.\n", 100*share)
 		}
 	}
 	if b.check && !b.met {
@@ -159,4 +164,33 @@ func (b *bench) rounds() int {
 		return 1
 	}
 	return 3
+}
+
+// steal is processor time from the first line of /proc/stat, in ticks.
+type steal struct{ stolen, all uint64 }
+
+func readSteal() (s steal) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return s
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	for i, f := range strings.Fields(line) {
+		n, err := strconv.ParseUint(f, 10, 64)
+		if err != nil || i > 8 {
+			continue // the name in front; guest time behind, which is in user time too
+		}
+		s.all += n
+		if i == 8 {
+			s.stolen = n
+		}
+	}
+	return s
+}
+
+func (s steal) since(before steal) float64 {
+	if s.all == before.all {
+		return 0
+	}
+	return float64(s.stolen-before.stolen) / float64(s.all-before.all)
 }
