@@ -57,6 +57,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w; check that it is the ISO itself, unpacked, and not a web page or a disk image", err)
 	case errors.Is(err, iso.ErrDamaged):
 		return fmt.Errorf("%w; compare its checksum with the vendor's and download it again", err)
+	case errors.Is(err, unix.ENOSPC):
+		return fmt.Errorf("%w; free space there, or add the ISO in place", err)
 	}
 	return err
 }
@@ -138,6 +140,9 @@ func examine(src *source, opts AddOptions) (metadata, error) {
 		return metadata{}, err
 	}
 	media, err := recognize(disc{index.FS(src), index.Label, opts.Kernel != ""})
+	if err != nil && index.UDF {
+		err = fmt.Errorf("%w (it also has a UDF directory, which Rackseed does not read)", err)
+	}
 	if err != nil {
 		return metadata{}, err
 	}

@@ -57,7 +57,11 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (int64, error) {
 			}
 		}
 	}
-	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{src}, make([]byte, smallBody))
+	room := int64(smallBody)
+	if ok {
+		room = max(min(room, limited.N), 1)
+	}
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{src}, make([]byte, room))
 }
 
 type pacedReaderFrom struct {
