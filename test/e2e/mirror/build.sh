@@ -29,7 +29,7 @@ fi
 work=$cache/work
 tree=$work/tree
 rm -rf "$work"
-mkdir -p "$tree/.disk" "$work/initrd" "$work/deb"
+mkdir -p "$tree/.disk" "$work/initrd" "$work/deb" "$work/none/partial"
 
 # --- the ordinary apt client in a root of its own ------------------------------------------------
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -71,10 +71,12 @@ in_root() {
 	shift 2
 	APT_CONFIG=$cache/apt/$name/apt.conf "$program" -qq "$@"
 }
-# fetch NAME PACKAGE...: downloads them and what they depend on; the pool keeps what is complete.
+# fetch NAME PACKAGE...: downloads them and what they depend on, and notes their file names.
 fetch() {
 	local name=$1
 	shift
+	in_root "$name" apt-get --print-uris --yes -o Dir::Cache::archives="$work/none/" install "$@" |
+		awk '{print $2}' >>"$work/$name.files"
 	in_root "$name" apt-get --download-only --yes -o Debug::NoLocking=true install "$@" >&2
 }
 
@@ -143,21 +145,21 @@ pack ntfs-3g-udeb 9:0+own1
 (cd "$own" && dpkg-scanpackages --multiversion --type udeb . 2>/dev/null >Packages)
 
 # --- the pool ------------------------------------------------------------------------------------
-# take NAME COMPONENT...: the downloaded packages of an apt root, at the archive's paths and with the archive's stanzas.
+# take NAME INDEX: what was fetched, at the archive's paths and with the archive's stanzas.
 take() {
-	local name=$1 index=$2 line file
+	local name=$1 index=$2 file path
 	mkdir -p "$(dirname "$index")"
-	for file in "$cache/apt/$name/cache/archives"/*.*deb; do basename "$file"; done | sed 's/_[0-9]*%3a/_/' >"$work/$name.have"
-	awk -v have="$work/$name.have" '
-		BEGIN { while ((getline line < have) > 0) wanted[line] = 1; RS = ""; FS = "\n" }
-		{ for (i = 1; i <= NF; i++) if ($i ~ /^Filename: /) { n = split($i, part, "/"); if (part[n] in wanted) print $0 "\n" } }
+	sort -u "$work/$name.files" | sed 's/_[0-9]*%3a/_/' >"$work/$name.wanted"
+	awk -v wanted="$work/$name.wanted" '
+		BEGIN { while ((getline line < wanted) > 0) names[line] = 1; RS = ""; FS = "\n" }
+		{ for (i = 1; i <= NF; i++) if ($i ~ /^Filename: pool/) { n = split($i, part, "/"); if (part[n] in names) print $0 "\n" } }
 	' <(/usr/lib/apt/apt-helper cat-file "$cache/apt/$name/state/lists"/*_Packages*) >"$index"
-	for file in "$cache/apt/$name/cache/archives"/*.*deb; do
-		line=$(basename "$file" | sed 's/_[0-9]*%3a/_/')
-		line=$(awk -v name="/$line" '/^Filename: / && substr($2, length($2) - length(name) + 1) == name {print $2; exit}' "$index")
-		[ -n "$line" ] || continue # a version that the archive has replaced since
-		mkdir -p "$tree/$(dirname "$line")"
-		ln "$file" "$tree/$line"
+	sort -u "$work/$name.files" | while read -r file; do
+		path=$(awk -v name="/$(sed 's/_[0-9]*%3a/_/' <<<"$file")" \
+			'/^Filename: / && substr($2, length($2) - length(name) + 1) == name {print $2; exit}' "$index")
+		[ -n "$path" ] && [ -e "$cache/apt/$name/cache/archives/$file" ] || continue # one of our own
+		mkdir -p "$tree/$(dirname "$path")"
+		ln "$cache/apt/$name/cache/archives/$file" "$tree/$path"
 	done
 }
 
@@ -199,6 +201,7 @@ echo main >"$tree/.disk/base_components"
 : >"$tree/.disk/base_installable"
 
 say "writing $iso"
+rm -f "$cache"/debian-13-*.iso
 xorriso -as mkisofs -quiet -iso-level 3 -r -J -joliet-long -V 'Debian 13 amd64 n' -o "$iso.part" "$tree" 2>"$work/xorriso.log" ||
 	fail "xorriso failed: $(tail -3 "$work/xorriso.log")"
 mv "$iso.part" "$iso"
