@@ -47,15 +47,14 @@ func inspect(ctx context.Context, f *os.File, path string, o Options) (identity,
 			return identity{}, fmt.Errorf("inspecting the event log: %w", err)
 		}
 	}
-	err = p.check(m, limit)
-	if errors.Is(err, errTime) {
-		if !id.clean {
-			o.Log.Warn("the event log was not closed cleanly and is too large to check at start; it is checked as it is read",
-				"file", path, "bytes", p.size, "limit", o.CheckTime)
-		}
-		err = nil
+	if err := p.check(m, limit); err != nil {
+		return identity{}, err
 	}
-	return id, err
+	if p.skipped && !id.clean {
+		o.Log.Warn("the event log was not closed cleanly and is too large to check at start; it is checked as it is read",
+			"file", path, "bytes", p.size, "limit", o.CheckTime)
+	}
+	return id, nil
 }
 
 // forgetCache makes what follows read the disk. After a failed fsync the
@@ -91,8 +90,6 @@ const (
 )
 
 var native = binary.NativeEndian // bbolt writes its structures as they are in memory
-
-var errTime = errors.New("the time for the inspection is over")
 
 // meta is a bbolt meta page.
 type meta struct {
@@ -144,15 +141,18 @@ func parseMeta(page []byte) (meta, metaState) {
 
 // pager reads the pages of one file and remembers what it has seen.
 type pager struct {
-	ctx      context.Context
-	f        io.ReaderAt
-	path     string
-	size     int64
-	deadline time.Time // zero: none
+	ctx  context.Context
+	f    io.ReaderAt
+	path string
+	size int64
 
 	pageSize  uint64
 	highWater uint64
 	used      []byte // by page: seenUsed, seenFree
+
+	deadline  time.Time // for the records; zero: none
+	leafDepth int       // where the tree has its leaves, once one was seen
+	skipped   bool      // for want of time
 
 	window   []byte // what was read last, from windowAt on
 	windowAt int64
@@ -284,15 +284,30 @@ func (p *pager) identity(m meta, site string) (identity, error) {
 	return identify(p.path, found, site)
 }
 
-// check visits every page, the newest records first. Only the list of free
-// pages is outside the limit: bbolt writes wherever it points.
+// check visits every page, the newest records first. The limit is only for
+// the pages that hold records. The rest is small, and damage there would send
+// bbolt in circles or let it write where it should not.
 func (p *pager) check(m meta, limit time.Duration) error {
 	p.used = make([]byte, m.highWater)
 	if err := p.freelist(m); err != nil {
 		return err
 	}
-	p.deadline = time.Now().Add(limit)
-	if err := p.bucket(bucketRef{root: m.root}, p.checkElement); err != nil {
+	var log bucketRef
+	err := p.bucket(bucketRef{root: m.root}, func(e element) (err error) {
+		if e.bucket && bytes.Equal(e.key, bucketLog) {
+			log, err = p.parseBucket(bytes.Clone(e.value))
+			return err
+		}
+		return p.checkElement(e)
+	})
+	if err != nil {
+		return err
+	}
+	if log.root == 0 && log.inline == nil {
+		return p.corrupt("the bucket of the log is missing")
+	}
+	p.deadline, p.leafDepth = time.Now().Add(limit), 0
+	if err := p.bucket(log, p.checkRecord); err != nil || p.skipped {
 		return err
 	}
 	for id := uint64(2); id < m.highWater; id++ {
@@ -311,15 +326,17 @@ func (p *pager) checkElement(e element) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(e.key, bucketLog) {
-		return p.bucket(ref, p.checkElement)
+	return p.bucket(ref, p.checkElement)
+}
+
+func (p *pager) checkRecord(e element) error {
+	if e.bucket {
+		return p.corrupt("there is a bucket among the records")
 	}
-	return p.bucket(ref, func(e element) error {
-		if _, _, err := decodeRecord(e.key, e.value); err != nil {
-			return p.corrupt("%v", err)
-		}
-		return nil
-	})
+	if _, _, err := decodeRecord(e.key, e.value); err != nil {
+		return p.corrupt("%v", err)
+	}
+	return nil
 }
 
 // freelist marks the free pages.

@@ -45,11 +45,16 @@ func (p *pager) tree(id uint64, low, high []byte, depth int, visit func(element)
 	if depth > maxDepth {
 		return p.corrupt("page %d: the tree is too deep", id)
 	}
+	if depth > 0 && depth == p.leafDepth && !p.deadline.IsZero() && time.Now().After(p.deadline) {
+		p.skipped = true
+		return p.claim(id, 0)
+	}
 	page, err := p.page(id, flagBranch|flagLeaf)
 	if err != nil {
 		return err
 	}
 	if native.Uint16(page[8:]) == flagLeaf {
+		p.leafDepth = depth
 		return p.leaf(id, page, low, high, visit)
 	}
 	count := int(native.Uint16(page[10:]))
@@ -116,9 +121,6 @@ func (p *pager) page(id uint64, kinds uint16) ([]byte, error) {
 	if err := p.ctx.Err(); err != nil {
 		return nil, err
 	}
-	if !p.deadline.IsZero() && time.Now().After(p.deadline) {
-		return nil, errTime
-	}
 	if id < 2 || id >= p.highWater {
 		return nil, p.corrupt("page %d is out of bounds", id)
 	}
@@ -134,14 +136,8 @@ func (p *pager) page(id uint64, kinds uint16) ([]byte, error) {
 	if native.Uint64(page) != id || kind&kinds == 0 || kind&(kind-1) != 0 {
 		return nil, p.corrupt("page %d is not what it should be", id)
 	}
-	if id+overflow >= p.highWater {
-		return nil, p.corrupt("page %d is out of bounds", id+overflow)
-	}
-	for i := id; i <= id+overflow; i++ {
-		if p.used[i] != 0 {
-			return nil, p.corrupt("page %d is used twice", i)
-		}
-		p.used[i] = seenUsed
+	if err := p.claim(id, overflow); err != nil {
+		return nil, err
 	}
 	if overflow > 0 {
 		if page, err = p.read(off, int((overflow+1)*p.pageSize)); err != nil {
@@ -152,4 +148,18 @@ func (p *pager) page(id uint64, kinds uint16) ([]byte, error) {
 		}
 	}
 	return page, nil
+}
+
+// claim marks a page and its overflow pages as used.
+func (p *pager) claim(id, overflow uint64) error {
+	if id < 2 || id >= p.highWater || overflow >= p.highWater-id {
+		return p.corrupt("page %d is out of bounds", id+overflow)
+	}
+	for i := id; i <= id+overflow; i++ {
+		if p.used[i] != 0 {
+			return p.corrupt("page %d is used twice", i)
+		}
+		p.used[i] = seenUsed
+	}
+	return nil
 }
