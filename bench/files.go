@@ -184,6 +184,7 @@ func (b *bench) bootStorm(ctx context.Context, r *rig) (storm.BootResult, error)
 		DHCP:   storm.DHCPConfig{Server: dhcpServer(), Clients: rack, MAC: &first, Arch: 7, PIDs: r.pids(), Limit: 3 * time.Minute},
 		TFTP:   storm.TFTPConfig{Server: tftpServer(), File: r.loader, WindowSize: 4, Probe: true},
 		Script: r.script, Answer: r.answer, Image: r.image,
+		FromLease: true,
 	}
 	var got storm.BootResult
 	err := order{Boot: &c}.run(ctx, b.lab, &got)

@@ -52,7 +52,10 @@ func newLab(ctx context.Context) (*lab, error) {
 		"-n " + l.server + " addr add " + serverIP + prefix + " dev " + serverIf,
 		"-n " + l.load + " addr add " + loadIP + prefix + " dev " + loadIf,
 		"-n " + l.server + " link set lo up", "-n " + l.server + " link set " + serverIf + " up",
+		// All reserved addresses are the load's own, so that each machine can
+		// download from its own.
 		"-n " + l.load + " link set lo up", "-n " + l.load + " link set " + loadIf + " up",
+		"-n " + l.load + " route add local " + reservedNet + " dev lo",
 	} {
 		if err := command(ctx, "ip", strings.Fields(args)...); err != nil {
 			return nil, errors.Join(err, l.close())

@@ -70,6 +70,9 @@ var (
 
 const leaseHours = 12
 
+// reservedNet holds the reserved addresses.
+const reservedNet = "10.77.16.0/20"
+
 // client is the n-th simulated machine and the address reserved for it.
 func client(n int) (storm.MAC, netip.Addr) {
 	a := 10<<24 | 77<<16 | 16<<8 + n

@@ -47,7 +47,11 @@ func (m *measure) verdict() (ratio, goal string, met bool) {
 		return "", m.goalText(), true
 	}
 	met = true
-	if peer, ok := m.value(m.against); ok && peer != 0 {
+	peer, ok := m.value(m.against)
+	if m.goal != 0 && !ok {
+		return "", m.goalText(), true
+	}
+	if ok && peer != 0 {
 		r := own / peer
 		ratio = fmt.Sprintf("%.2f× %s", r, m.against)
 		if m.goal != 0 {

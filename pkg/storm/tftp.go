@@ -155,5 +155,11 @@ func countError(errs *map[string]int, err error) {
 		}
 		err = inner
 	}
-	(*errs)[err.Error()]++
+	reason := err.Error()
+	if _, known := (*errs)[reason]; !known && len(*errs) >= maxReasons {
+		reason = "other reasons"
+	}
+	(*errs)[reason]++
 }
+
+const maxReasons = 16
