@@ -71,7 +71,7 @@ func identityOf(r *http.Request) (boot.Identity, bool) {
 	if u, err := site.ParseUUID(q.Get("uuid")); err == nil && !u.Junk() {
 		id.UUID = u
 	}
-	if serial := site.Printable(q.Get("serial"), 64); !boot.JunkSerial(serial) {
+	if serial := site.Printable(q.Get("serial"), 64); !site.JunkSerial(serial) {
 		id.Serial = serial
 	}
 	return id, true

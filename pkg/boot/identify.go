@@ -61,19 +61,3 @@ func contradiction(m *site.Machine, id Identity, byUUID, bySerial *site.Machine)
 	}
 	return nil
 }
-
-// JunkSerial reports a serial number that boards share because nobody wrote
-// a real one into them.
-func JunkSerial(s string) bool {
-	switch s {
-	case "", "To be filled by O.E.M.", "To Be Filled By O.E.M.", "Default string", "Not Specified",
-		"System Serial Number", "0123456789", "123456789", "None", "N/A", "Unknown":
-		return true
-	}
-	for _, c := range s {
-		if c != '0' && c != ' ' && c != '.' {
-			return false
-		}
-	}
-	return true
-}
