@@ -32,9 +32,7 @@ func BenchmarkHTTP(b *testing.B) {
 	} {
 		for _, clients := range []int{1, 50, 200} {
 			b.Run(fmt.Sprintf("%s/clients=%d", server.name, clients), func(b *testing.B) {
-				srv := httptest.NewUnstartedServer(server.handler)
-				srv.Config.ConnContext = TuneConn
-				srv.Start()
+				srv := httptest.NewServer(server.handler)
 				defer srv.Close()
 				b.SetBytes(size)
 				work := make(chan struct{}, b.N)
@@ -59,7 +57,7 @@ func BenchmarkHTTP(b *testing.B) {
 	}
 }
 
-// download reads with splice-free, large reads so that the client costs little beside the server.
+// download reads in large pieces so that the client costs little beside the server.
 func download(addr, path string, size int64) error {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {

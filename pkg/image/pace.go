@@ -74,8 +74,9 @@ func (p pacedReaderFrom) ReadFrom(src io.Reader) (int64, error) {
 	return p.to.ReadFrom(src)
 }
 
-// TuneConn is for http.Server.ConnContext: it widens the send buffer, which saves wake-ups where the
-// network is faster than the scheduler.
+// TuneConn is for http.Server.ConnContext: it fixes a wide send buffer where the kernel would grow
+// one. Measured over loopback at 50 clients it saves a quarter of the CPU per byte and costs a
+// quarter of the throughput, so it suits a server whose wire is the limit.
 func TuneConn(ctx context.Context, c net.Conn) context.Context {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(sendBuffer)
