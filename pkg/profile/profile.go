@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -77,7 +78,9 @@ type Intent struct {
 	Profile  string
 	Locale   site.Locale
 	Access   site.Access
-	NTP      []string
+	Address  netip.Addr // reserved on the provisioning network; not valid if a pool gives one
+	DNS      []netip.Addr
+	NTP      []netip.Addr
 	Disks    []site.DiskSelector // the system disk; empty means the only one there is
 	Packages []string
 	Services []string
@@ -108,10 +111,9 @@ func Resolve(from fs.FS, s *site.Settings, n *site.Node) (*Intent, error) {
 		Locale: withDefaults(s.Locale), Access: s.Access, Disks: n.Disks.System,
 		Packages: p.Packages, Services: p.Services, Sysctl: p.Sysctl, Limits: p.Limits,
 	}
+	intent.Address, _ = s.Address(n)
 	network, _ := s.ProvisionNetwork()
-	for _, a := range network.NTP {
-		intent.NTP = append(intent.NTP, a.String())
-	}
+	intent.DNS, intent.NTP = network.DNS, network.NTP
 	return intent, nil
 }
 

@@ -1,0 +1,70 @@
+package answer
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+)
+
+// pieces holds the parts of generated scripts that are the same for every
+// node. What differs is put before or between them as quoted words.
+//
+//go:embed scripts/*.sh
+var pieces embed.FS
+
+// endOfText ends the here documents of generated scripts.
+const endOfText = "RACKSEED_END"
+
+// script is a POSIX shell script being written.
+type script struct {
+	words
+	b strings.Builder
+}
+
+func newScript(about string) *script {
+	s := &script{}
+	s.say("#!/bin/sh", "# "+s.line("comment", about))
+	return s
+}
+
+// say adds lines as they are.
+func (s *script) say(lines ...string) {
+	for _, l := range lines {
+		s.b.WriteString(l)
+		s.b.WriteByte('\n')
+	}
+}
+
+// piece adds an embedded part, set off by an empty line.
+func (s *script) piece(name string) {
+	data, err := pieces.ReadFile("scripts/" + name + ".sh")
+	if err != nil {
+		s.err = err // a name that is misspelt; every test of the caller sees it
+		return
+	}
+	s.b.WriteByte('\n')
+	s.b.Write(data)
+}
+
+// set assigns a value to a shell variable.
+func (s *script) set(name, field, value string) { s.say(name + "=" + s.shell(field, value)) }
+
+// variable is a shell variable that a piece reads.
+type variable struct{ name, value string }
+
+// call adds a command with quoted words. The first argument names where they
+// come from.
+func (s *script) call(field, command string, args ...string) {
+	for _, a := range args {
+		command += " " + s.shell(field, a)
+	}
+	s.say(command)
+}
+
+// file adds a call of put, which makes a file of the target what is given.
+func (s *script) file(mode, path, text string) {
+	s.say(fmt.Sprintf("put %s %s <<'%s'", mode, path, endOfText), strings.TrimSuffix(text, "\n"), endOfText)
+}
+
+// text is the finished script.
+func (s *script) text() (string, error) { return s.b.String(), s.err }

@@ -1,0 +1,22 @@
+# evidence FILE... sends logs to the laptop, without password hashes and without tokens.
+evidence() {
+	bag=$(mktemp -d /tmp/rs-evidence.XXXXXX) || return 0
+	for file in "$@"; do
+		[ -f "$file" ] || continue
+		sed -e 's/\$[1256y]\$[^[:space:]"]*/[masked]/g' -e 's,\(/answer/\|/report/\)[^/[:space:]]*,\1[token],g' \
+			"$file" >"$bag/${file##*/}" 2>/dev/null || :
+	done
+	dmesg >"$bag/dmesg" 2>&1 || :
+	ip address >"$bag/ip" 2>&1 || :
+	cat /proc/partitions >"$bag/partitions" 2>&1 || :
+	if command -v lsblk >/dev/null 2>&1; then lsblk -O -J >"$bag/lsblk.json" 2>&1 || :; fi
+	tar -C "$bag" -cf "$bag.tar" . 2>/dev/null || return 0
+	# Debian's installer has no gzip.
+	if command -v gzip >/dev/null 2>&1; then gzip -c "$bag.tar" >"$bag.send"; else mv "$bag.tar" "$bag.send"; fi
+	if command -v curl >/dev/null 2>&1; then
+		curl -s -m 60 --retry 2 -o /dev/null -T "$bag.send" "$report_url/evidence" || :
+	else
+		wget -q -T 60 -t 2 -O /dev/null --method=PUT --body-file="$bag.send" "$report_url/evidence" || :
+	fi
+	rm -rf "$bag" "$bag.tar" "$bag.send"
+}

@@ -1,0 +1,2 @@
+report partitioned
+report packages

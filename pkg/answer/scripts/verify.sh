@@ -1,0 +1,41 @@
+set -u
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+ROOT=${ROOT:-}
+
+# Each check prints a line if something differs from the plan, and nothing otherwise.
+differs() { [ "$2" = "$3" ] || echo "$1: is ${3:-not set}, planned $2"; }
+
+host_name() { differs "host name" "$1" "$(uname -n)"; }
+
+# A host may have further addresses; the planned one must be among them, and loopback not.
+resolves() {
+	got=$(getent ahostsv4 "$2" | while read -r a _; do echo "$a"; done | sort -u)
+	case "$got" in 127.*) echo "name $2: leads to $got, planned $1"; return ;; esac
+	printf '%s\n' "$got" | grep -qxF -e "$1" || echo "name $2: leads to ${got:-nothing}, planned $1"
+}
+
+kernel_parameter() { differs "sysctl $1" "$(echo "$2" | tr -s '\t ' ' ')" "$(sysctl -n "$1" 2>/dev/null | tr -s '\t ' ' ')"; }
+
+# limit USER ITEM VALUE looks at a session of USER, where PAM puts limits in force.
+limit() {
+	case $2 in
+	nofile) row='Max open files' ;;
+	nproc) row='Max processes' ;;
+	*) return ;;
+	esac
+	got=$(su -s /bin/sh -c 'cat /proc/self/limits' "$1" 2>/dev/null | sed -n "s/^$row  *\([^ ]*\)  *\([^ ]*\) .*/\1 \2/p")
+	differs "limit $2 of $1" "$3 $3" "$got"
+}
+
+# service_limit VALUE is what services get, which PAM has no say in.
+service_limit() { differs "open files of services" "$1" "$(systemctl show --property=DefaultLimitNOFILESoft --value)"; }
+
+root_key() { grep -qxF -e "$1" "$ROOT/root/.ssh/authorized_keys" 2>/dev/null || echo "SSH key of root is missing: ${1##* }"; }
+
+# running NAME...: one of the names that a service has on different systems is active.
+running() {
+	for unit; do
+		if systemctl --quiet is-active "$unit.service"; then return; fi
+	done
+	echo "service $1: is not running"
+}
