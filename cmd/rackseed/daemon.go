@@ -67,8 +67,10 @@ func (d *daemon) run(ctx context.Context) error {
 		if err := d.openSockets(ctx); err != nil {
 			return err
 		}
+		defer d.openProbers(ctx)()
 		group, ctx := errgroup.WithContext(ctx)
 		d.startServers(ctx, group)
+		group.Go(func() error { return d.watchForServers(ctx) })
 		group.Go(func() error { return d.serveDHCP(ctx) })
 		group.Go(func() error { return d.expire(ctx) })
 		group.Go(func() error { return d.recordStrangers(ctx) })

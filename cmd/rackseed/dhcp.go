@@ -2,12 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/rackseed/rackseed/pkg/dhcp"
 	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/survey"
 )
 
 // lookFunc lists the DHCP servers that answer on an interface.
@@ -98,5 +104,99 @@ func (d *daemon) observeDHCP(o dhcp.Observation) {
 	}
 }
 
-// holderOf says who has a port that is taken.
-func holderOf(err error, _ string, _ int) error { return err }
+// holderOf adds who has a port that is taken.
+func holderOf(err error, proto string, port int) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	holder, found, lookErr := survey.PortHolder(proto, port)
+	if lookErr != nil || !found {
+		return err
+	}
+	return fmt.Errorf("%w (%s port %d is held by %s: stop it, or choose another port)", err, proto, port, holder)
+}
+
+// lookForServers lists the DHCP servers on a wire, in words.
+func lookForServers(ctx context.Context, iface string) ([]string, error) {
+	servers, err := survey.Foreign(ctx, iface)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, s := range servers {
+		if s.Proxy {
+			continue // it gives no addresses: ours do not collide with it
+		}
+		found = append(found, fmt.Sprintf("%s (MAC %s) offers %s", s.ServerID, s.MAC, s.Offered))
+	}
+	return found, nil
+}
+
+// openProbers opens a prober for each interface with addresses to give from
+// a pool. Without the right to open raw sockets nothing is probed, and that
+// is said.
+func (d *daemon) openProbers(ctx context.Context) (close func()) {
+	probers := map[string]*survey.Prober{}
+	for _, l := range d.links {
+		if l.name == "" || d.dhcp == nil {
+			continue
+		}
+		p, err := survey.OpenProber(ctx, l.name)
+		if err != nil {
+			d.log.Warn("pool addresses are given without a probe whether somebody uses them", "interface", l.name, "error", err)
+			continue
+		}
+		probers[l.name] = p
+	}
+	if len(probers) > 0 {
+		d.dhcp.Probe = func(ctx context.Context, iface string, a netip.Addr, onLink bool) (bool, site.MAC, error) {
+			p, ok := probers[iface]
+			if !ok {
+				return false, site.MAC{}, nil
+			}
+			return p.Probe(ctx, a, onLink)
+		}
+	}
+	return func() {
+		for _, p := range probers {
+			p.Close()
+		}
+	}
+}
+
+// watchForServers stops giving new addresses as soon as another server
+// speaks: somebody moved a cable, or switched something on.
+func (d *daemon) watchForServers(ctx context.Context) error {
+	if d.mode != site.DHCPServer || d.opts.ownLAN || d.dhcp == nil {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range d.links {
+		if l.name == "" {
+			continue
+		}
+		w, err := survey.Listen(l.name)
+		if err != nil {
+			d.log.Warn("nobody watches for other DHCP servers", "interface", l.name, "error", err)
+			continue
+		}
+		group.Go(func() error { return w.Run(ctx, d.heardServer) })
+	}
+	return group.Wait()
+}
+
+func (d *daemon) heardServer(s survey.DHCPServer) {
+	if s.Proxy {
+		return
+	}
+	for _, l := range d.links {
+		if l.addr == s.ServerID {
+			return
+		}
+	}
+	note := fmt.Sprintf("another DHCP server, %s (MAC %s), speaks on this network: nothing new is given; restart when it is gone", s.ServerID, s.MAC)
+	if d.note.Swap(note) != note {
+		d.log.Error(note)
+	}
+	d.dhcp.RenewOnly(true)
+}

@@ -82,7 +82,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	d := &daemon{core: c, opts: o, log: log, loaders: set}
+	d := &daemon{core: c, opts: o, log: log, loaders: set, look: lookForServers}
 	return d.run(ctx)
 }
 

@@ -209,7 +209,22 @@ type tftpFlags struct {
 	probe      bool
 	loss       float64
 	seed       uint64
+	sources    netipFlag
 }
+
+// netipFlag is a network on the command line.
+type netipFlag struct{ netip.Prefix }
+
+func (f *netipFlag) Set(s string) error { return f.UnmarshalText([]byte(s)) }
+func (f *netipFlag) Type() string       { return "network" }
+func (f *netipFlag) String() string {
+	if !f.IsValid() {
+		return ""
+	}
+	return f.Prefix.String()
+}
+
+const sourcesHelp = "give each client a source address from this network, which must be local here (ip route add local NET dev lo)"
 
 func (f *tftpFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.blockSize, "blksize", 1468, "block size to ask for (RFC 2348)")
@@ -220,7 +235,7 @@ func (f *tftpFlags) register(flags *pflag.FlagSet) {
 }
 
 func (f *tftpFlags) config() (storm.TFTPConfig, error) {
-	c := storm.TFTPConfig{BlockSize: f.blockSize, WindowSize: f.windowSize, Probe: f.probe, Loss: f.loss, Seed: f.seed}
+	c := storm.TFTPConfig{BlockSize: f.blockSize, WindowSize: f.windowSize, Probe: f.probe, Loss: f.loss, Seed: f.seed, Sources: f.sources.Prefix}
 	if f.server == "" {
 		return c, nil
 	}
@@ -253,6 +268,7 @@ func newStormTFTPCommand() *cobra.Command {
 	shared.register(cmd.Flags(), 2*time.Minute)
 	tftp.register(cmd.Flags())
 	cmd.Flags().StringVar(&tftp.server, "server", "", "TFTP server, ADDRESS[:PORT]")
+	cmd.Flags().Var(&tftp.sources, "sources", sourcesHelp)
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "silence after which a client asks again")
 	_ = cmd.MarkFlagRequired("server")
 	return cmd
@@ -262,6 +278,7 @@ func newStormHTTPCommand() *cobra.Command {
 	var shared stormFlags
 	var byteRange string
 	var check bool
+	var sources netipFlag
 	cmd := &cobra.Command{
 		Use:   "http URL",
 		Short: "Download one URL by HTTP with many clients at once",
@@ -270,7 +287,7 @@ func newStormHTTPCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := storm.HTTP(cmd.Context(), storm.HTTPConfig{
-				URL: args[0], Clients: shared.clients, Range: byteRange, Check: check, Limit: shared.limit,
+				URL: args[0], Clients: shared.clients, Range: byteRange, Check: check, Limit: shared.limit, Sources: sources.Prefix,
 				PIDs: shared.pids, AllowPublic: shared.public, Progress: shared.progress(cmd),
 			})
 			return shared.report(cmd, r, err)
@@ -278,6 +295,7 @@ func newStormHTTPCommand() *cobra.Command {
 	}
 	shared.register(cmd.Flags(), 2*time.Minute)
 	cmd.Flags().StringVar(&byteRange, "range", "", "Range header, for example bytes=0-1048575")
+	cmd.Flags().Var(&sources, "sources", sourcesHelp)
 	cmd.Flags().BoolVar(&check, "check", false, "compare the bytes of all clients; costs more here, so shows less of the server")
 	return cmd
 }

@@ -7,12 +7,16 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// reportURL finds where an answer file wants its reports: whatever the
-// installer's language, the URL stands in it.
-var reportURL = regexp.MustCompile(`http://[^\s"']+/report/[0-9a-f]+/`)
+// Whatever the installer's language, the URLs stand in its files: of the
+// scripts that an answer file fetches, and of where its reports go.
+var (
+	scriptURL = regexp.MustCompile(`http://[^\s"']+/answer/[0-9a-f]+/[\w.-]+`)
+	reportURL = regexp.MustCompile(`http://[^\s"']+/report/[0-9a-f]+`)
+)
 
 // install is what an installer does, as far as the daemon can see it: it
 // fetches its answer file, reports its stages, reads packages, reboots.
@@ -22,13 +26,9 @@ func (m *Machine) install(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	text, err := m.fetch(ctx, answer)
+	reports, err := m.readAnswer(ctx, answer)
 	if err != nil {
-		return fmt.Errorf("the installer waits for its answer file: %w", err)
-	}
-	reports := reportURL.FindString(string(text))
-	if reports == "" {
-		return errors.New("the answer file says nowhere to report to")
+		return err
 	}
 	m.disk.reports = ""
 	for _, stage := range []string{"early", "disk", "partitioned", "packages", "post"} {
@@ -39,6 +39,28 @@ func (m *Machine) install(ctx context.Context, args []string) error {
 	m.disk.reports = reports
 	m.report(ctx, reports, "done", "")
 	return errReboot
+}
+
+// readAnswer fetches an answer file and the scripts that it names, and gives
+// the URL below which the install reports.
+func (m *Machine) readAnswer(ctx context.Context, answer string) (string, error) {
+	text, err := m.fetch(ctx, answer)
+	if err != nil {
+		return "", fmt.Errorf("the installer waits for its answer file: %w", err)
+	}
+	all := string(text)
+	for _, script := range slices.Compact(slices.Sorted(slices.Values(scriptURL.FindAllString(all, -1)))) {
+		text, err := m.fetch(ctx, script)
+		if err != nil {
+			return "", fmt.Errorf("the answer file's own script is missing: %w", err)
+		}
+		all += string(text)
+	}
+	reports := reportURL.FindString(all)
+	if reports == "" {
+		return "", errors.New("the answer file says nowhere to report to")
+	}
+	return reports + "/", nil
 }
 
 // stage passes one stage, or meets the machine's fault in it.
