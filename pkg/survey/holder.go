@@ -31,7 +31,7 @@ func (h Holder) String() string {
 func PortHolder(proto string, port int) (Holder, bool, error) {
 	inodes := map[string]bool{}
 	for _, table := range []string{proto, proto + "6"} {
-		f, err := os.Open(filepath.Join("/proc/net", table))
+		f, err := os.Open(filepath.Join("/proc/thread-self/net", table))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -1,0 +1,156 @@
+package survey
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+func TestFirewall(t *testing.T) {
+	const open = `{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"table": {"family": "inet", "name": "filter"}}]}`
+	chain := func(policy string, rules ...string) string {
+		return `{"nftables": [{"chain": {"family": "inet", "table": "filter", "name": "in", "type": "filter", "hook": "input", "prio": 0, "policy": "` + policy + `"}}` +
+			strings.Join(append([]string{""}, rules...), ", ") + `]}`
+	}
+	rule := func(expr string) string {
+		return `{"rule": {"family": "inet", "table": "filter", "chain": "in", "expr": [` + expr + `]}}`
+	}
+	port := func(p string) string {
+		return `{"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": ` + p + `}}`
+	}
+	const established = `{"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established"]}}, {"accept": null}`
+	for _, c := range []struct {
+		name, rules string
+		want        bool
+	}{
+		{"no rules", open, false},
+		{"policy accept", chain("accept"), false},
+		{"policy drop", chain("drop"), true},
+		{"policy drop, established accepted", chain("drop", rule(established)), true},
+		{"policy drop, port accepted", chain("drop", rule(port("67")+`, {"accept": null}`)), false},
+		{"policy drop, set accepted", chain("drop", rule(port(`{"set": [67, 69]}`)+`, {"accept": null}`)), false},
+		{"policy drop, range accepted", chain("drop", rule(port(`{"range": [60, 70]}`)+`, {"accept": null}`)), false},
+		{"policy drop, another port accepted", chain("drop", rule(port("22")+`, {"accept": null}`)), true},
+		{"port dropped", chain("accept", rule(port("67")+`, {"drop": null}`)), true},
+		{"everything rejected at the end", chain("accept", rule(established), rule(`{"reject": {"type": "icmpx", "expr": "admin-prohibited"}}`)), true},
+		{"somebody else's source dropped", chain("accept", rule(`{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "192.0.2.1"}}, {"drop": null}`)), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, err := parseRuleset([]byte(c.rules))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.Blocks(67); got != c.want {
+				t.Errorf("Blocks(67) = %v", got)
+			}
+			if f := judgeFirewall(r, []Port{{"udp", 67, "DHCP"}}); (f.Status != OK) != c.want || (f.Fix != "") != c.want {
+				t.Errorf("finding = %+v", f)
+			}
+		})
+	}
+}
+
+func TestJudgements(t *testing.T) {
+	wired := Interface{Name: "eth0", Up: true, Carrier: true, Addrs: []netip.Prefix{netip.MustParsePrefix("10.20.0.1/16")}}
+	edit := func(f func(*Interface)) Interface {
+		i := wired
+		f(&i)
+		return i
+	}
+	subnet := netip.MustParsePrefix("10.20.0.0/16")
+	other := []DHCPServer{{ServerID: netip.MustParseAddr("10.20.0.9"), Subnet: subnet}}
+	proxy := []DHCPServer{{ServerID: netip.MustParseAddr("10.20.0.9"), Proxy: true}}
+	for _, c := range []struct {
+		name string
+		got  Finding
+		want Status
+	}{
+		{"good link", judgeLink(wired), OK},
+		{"link down", judgeLink(edit(func(i *Interface) { i.Up = false })), Fail},
+		{"no carrier", judgeLink(edit(func(i *Interface) { i.Carrier = false })), Fail},
+		{"wired", judgePlace(wired), OK},
+		{"D7 wireless", judgePlace(edit(func(i *Interface) { i.Wireless = true })), Fail},
+		{"D7 tunnel", judgePlace(edit(func(i *Interface) { i.PointToPoint = true })), Fail},
+		{"D7 default route", judgePlace(edit(func(i *Interface) { i.DefaultRoute = true })), Warn},
+		{"address in the plan's network", judgeAddress(wired, subnet), OK},
+		{"address, nothing planned", judgeAddress(wired, netip.Prefix{}), OK},
+		{"address elsewhere", judgeAddress(wired, netip.MustParsePrefix("10.99.0.0/16")), Fail},
+		{"no address", judgeAddress(Interface{Name: "eth0"}, netip.Prefix{}), Fail},
+		{"alone", judgeServers(nil, Options{Server: true}), OK},
+		{"D2 another server, and we would be one", judgeServers(other, Options{Server: true}), Fail},
+		{"D2 another server, and we are a proxy", judgeServers(other, Options{}), Warn},
+		{"another proxy", judgeServers(proxy, Options{Server: true}), Fail},
+		{"room", judgeDisk("/x", 100<<30), OK},
+		{"little room", judgeDisk("/x", 1<<30), Warn},
+		{"no room", judgeDisk("/x", 1<<20), Fail},
+		{"right clock", judgeClock(oldest().AddDate(1, 0, 0), true), OK},
+		{"lonely clock", judgeClock(oldest().AddDate(1, 0, 0), false), Warn},
+		{"dead battery", judgeClock(time.Unix(0, 0), true), Fail},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.got.Status != c.want || c.got.What == "" || c.got.ID == "" || (c.got.Status != OK) != (c.got.Fix != "") {
+				t.Errorf("finding = %+v, want %s", c.got, c.want)
+			}
+		})
+	}
+}
+
+func TestChecksAlwaysSaySomethingUseful(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range Checks(t.Context(), Options{StateDir: t.TempDir() + "/not/yet", SkipSearch: true}) {
+		if seen[f.ID] {
+			t.Errorf("%s twice", f.ID)
+		}
+		seen[f.ID] = true
+		if f.What == "" || f.Status != OK && f.Fix == "" {
+			t.Errorf("finding without a fix: %+v", f)
+		}
+	}
+	for _, id := range []string{"port-udp-67", "port-udp-69", "port-udp-4011", "interface", "dhcp-servers", "firewall", "disk-space", "clock"} {
+		if !seen[id] {
+			t.Errorf("no finding about %s", id)
+		}
+	}
+}
+
+func TestSocketTable(t *testing.T) {
+	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+  123: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2 0000000000000000 0
+  124: 0100007F:0045 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4712 2 0000000000000000 0
+`
+	found := map[string]bool{}
+	if err := socketInodes(strings.NewReader(table), "udp", 67, found); err != nil || len(found) != 1 || !found["4711"] {
+		t.Errorf("found %v, %v", found, err)
+	}
+}
+
+func FuzzFrame(f *testing.F) {
+	mac := site.MAC{2, 1, 2, 3, 4, 5}
+	f.Add(discoverFrame(mac, discover(mac, 7, true)))
+	f.Add(arpProbe(mac, netip.MustParseAddr("10.20.0.77")))
+	f.Add(bytes.Repeat([]byte{0x45}, 60))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if s, m, ok := parseReply(b); ok && (m == nil || !s.ServerID.IsValid()) {
+			t.Errorf("a server without a name: %+v", s)
+		}
+		if owner, _, ok := parseARP(b); ok && !owner.Is4() {
+			t.Errorf("owner %s", owner)
+		}
+	})
+}
+
+func TestDiscoverFrameReadsBack(t *testing.T) {
+	mac := site.MAC{2, 1, 2, 3, 4, 5}
+	payload := discover(mac, 7, true)
+	d, ok := parseDatagram(discoverFrame(mac, payload))
+	if !ok || d.mac != mac || d.dst.String() != "255.255.255.255:67" || d.src.String() != "0.0.0.0:68" || !bytes.Equal(d.payload, payload) {
+		t.Errorf("datagram = %+v, %v", d, ok)
+	}
+	if sum := checksum(discoverFrame(mac, payload)[etherHeader : etherHeader+20]); sum != 0 {
+		t.Errorf("the IP header's checksum does not add up: %#x", sum)
+	}
+}
