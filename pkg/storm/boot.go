@@ -183,10 +183,7 @@ func (b *bootStorm) phases(ctx context.Context, m *machine) error {
 	if b.config.TFTP.File != "" {
 		c := b.tftp
 		c.File = b.expand(c.File, m)
-		if b.config.FromLease {
-			c.from = m.address
-		}
-		t := tftpGet(ctx, c, m.number, &tally{})
+		t := tftpGet(ctx, c, m.number, b.source(m), &tally{})
 		b.counts.bytes.Add(t.bytes)
 		if t.err != nil {
 			return fmt.Errorf("loader: %w", t.err)
@@ -221,14 +218,18 @@ func (b *bootStorm) fetch(ctx context.Context, m *machine, phase int, address st
 	if err != nil {
 		return err
 	}
-	d := download{url: u, target: target, keep: keep, scratch: b.scratch, counts: &tally{}}
-	if b.config.FromLease {
-		d.from = m.address
-	}
+	d := download{url: u, target: target, from: b.source(m), keep: keep, scratch: b.scratch, counts: &tally{}}
 	d.run(ctx)
 	b.counts.bytes.Add(d.bytes)
 	m.took[phase] = d.elapsed
 	return d.err
+}
+
+func (b *bootStorm) source(m *machine) netip.Addr {
+	if b.config.FromLease {
+		return m.address
+	}
+	return netip.Addr{}
 }
 
 func (b *bootStorm) expand(s string, m *machine) string {

@@ -68,6 +68,26 @@ func TestTFTPDownloadsTheSameFileForAll(t *testing.T) {
 	}
 }
 
+// A server that serves one transfer per address serves all clients that have
+// addresses of their own. All of 127.0.0.0/8 is local to this host.
+func TestTFTPSources(t *testing.T) {
+	r, err := TFTP(t.Context(), TFTPConfig{
+		Server: startPinTFTP(t, content(3000)), File: "loader.efi", Clients: 4, Sources: netip.MustParsePrefix("127.9.8.0/29"),
+	})
+	if err != nil || !r.OK() {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if got := sourceAddr(netip.MustParsePrefix("127.9.8.5/24"), 300).String(); got != "127.9.9.44" {
+		t.Errorf("address 300 of 127.9.8.0/24 is %s", got)
+	}
+	_, err = TFTP(t.Context(), TFTPConfig{
+		Server: netip.MustParseAddrPort("127.0.0.1:69"), File: "x", Clients: 9, Sources: netip.MustParsePrefix("127.9.8.0/29"),
+	})
+	if err == nil {
+		t.Error("nine clients have no addresses of their own in a /29")
+	}
+}
+
 func TestTFTPBlockNumbersRollOver(t *testing.T) {
 	const size = 70_000 * 8
 	r, err := TFTP(t.Context(), TFTPConfig{Server: startPinTFTP(t, content(size)), File: "loader.efi", BlockSize: 8})

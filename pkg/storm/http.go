@@ -23,6 +23,11 @@ type HTTPConfig struct {
 	Check   bool   // compare all clients' bytes; without it they are counted and thrown away in the kernel
 	Limit   time.Duration
 
+	// Sources gives each client a source address of its own, since a server may
+	// bound what one address gets. All of it must be local to this host:
+	// ip route add local PREFIX dev lo.
+	Sources netip.Prefix
+
 	PIDs        []int
 	AllowPublic bool
 	Progress    func(Progress) `json:"-"`
@@ -56,6 +61,9 @@ func HTTP(ctx context.Context, c HTTPConfig) (HTTPResult, error) {
 	if c.Clients < 1 || c.Clients > maxDownloads {
 		return HTTPResult{}, fmt.Errorf("clients: %d, want 1 to %d", c.Clients, maxDownloads)
 	}
+	if err := checkSources(c.Sources, c.Clients); err != nil {
+		return HTTPResult{}, err
+	}
 	u, target, err := resolveHTTP(ctx, c.URL, c.AllowPublic)
 	if err != nil {
 		return HTTPResult{}, err
@@ -76,7 +84,7 @@ func HTTP(ctx context.Context, c HTTPConfig) (HTTPResult, error) {
 	for i := range downloads {
 		all.Go(func() {
 			d := &downloads[i]
-			d.url, d.target, d.rangeHeader, d.scratch, d.counts = u, target, c.Range, scratch, &counts
+			*d = download{url: u, target: target, from: sourceAddr(c.Sources, i), rangeHeader: c.Range, scratch: scratch, counts: &counts}
 			if c.Check {
 				d.keep = func(b []byte) { d.sum = crc32.Update(d.sum, castagnoli, b) }
 			}

@@ -2,6 +2,7 @@ package storm
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -46,4 +47,27 @@ func resolveHTTP(ctx context.Context, raw string, allowPublic bool) (*url.URL, n
 	}
 	target := netip.AddrPortFrom(addrs[0].Unmap(), uint16(port))
 	return u, target, checkTarget(target.Addr(), allowPublic)
+}
+
+// sourceAddr is the n-th address of sources, or the zero Addr without sources.
+func sourceAddr(sources netip.Prefix, n int) netip.Addr {
+	if !sources.IsValid() {
+		return netip.Addr{}
+	}
+	b := sources.Masked().Addr().As4()
+	binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])+uint32(n))
+	return netip.AddrFrom4(b)
+}
+
+// checkSources tells whether every client can have an address of its own.
+func checkSources(sources netip.Prefix, clients int) error {
+	switch {
+	case !sources.IsValid():
+		return nil
+	case !sources.Addr().Is4():
+		return fmt.Errorf("sources %s: want IPv4", sources)
+	case clients > 1<<(32-sources.Bits()):
+		return fmt.Errorf("sources %s: fewer addresses than the %d clients", sources, clients)
+	}
+	return nil
 }

@@ -23,11 +23,14 @@ type TFTPConfig struct {
 	Tries      int           // without progress, default 6
 	Limit      time.Duration // of the whole rehearsal, default 120 s
 
+	// Sources gives each client a source address of its own, since a server may
+	// bound what one address gets. All of it must be local to this host:
+	// ip route add local PREFIX dev lo.
+	Sources netip.Prefix
+
 	PIDs        []int
 	AllowPublic bool
 	Progress    func(Progress) `json:"-"`
-
-	from netip.Addr // source address; the zero Addr lets the kernel choose
 }
 
 // TFTPResult is what one TFTP rehearsal found.
@@ -78,7 +81,7 @@ func (c TFTPConfig) withDefaults() (TFTPConfig, error) {
 	case c.Loss < 0 || c.Loss > 0.9:
 		return c, fmt.Errorf("loss: %v, want 0 to 0.9", c.Loss)
 	}
-	return c, nil
+	return c, checkSources(c.Sources, c.Clients)
 }
 
 // maxDownloads bounds the clients that download at once, each of which has a
@@ -105,7 +108,7 @@ func TFTP(ctx context.Context, c TFTPConfig) (TFTPResult, error) {
 	start := time.Now()
 	var all sync.WaitGroup
 	for i := range results {
-		all.Go(func() { results[i] = tftpGet(ctx, c, i, &counts) })
+		all.Go(func() { results[i] = tftpGet(ctx, c, i, sourceAddr(c.Sources, i), &counts) })
 	}
 	all.Wait()
 	stop()

@@ -31,6 +31,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // tftpTransfer is one client and what became of its download.
 type tftpTransfer struct {
 	config TFTPConfig
+	from   netip.Addr // source address; the zero Addr lets the kernel choose
 	conn   *net.UDPConn
 	lose   *rand.Rand // nil without loss
 	counts *tally
@@ -54,8 +55,8 @@ type tftpTransfer struct {
 }
 
 // tftpGet downloads once. i numbers the client for the seed of its losses.
-func tftpGet(ctx context.Context, c TFTPConfig, i int, counts *tally) tftpTransfer {
-	t := tftpTransfer{config: c, counts: counts}
+func tftpGet(ctx context.Context, c TFTPConfig, i int, from netip.Addr, counts *tally) tftpTransfer {
+	t := tftpTransfer{config: c, from: from, counts: counts}
 	if c.Loss > 0 {
 		t.lose = rand.New(rand.NewPCG(c.Seed, uint64(i)))
 	}
@@ -84,8 +85,8 @@ func (t *tftpTransfer) run(ctx context.Context) error {
 // session is one request from one port (RFC 1350 section 4: a new TID each).
 func (t *tftpTransfer) session(ctx context.Context) error {
 	var local *net.UDPAddr
-	if t.config.from.IsValid() {
-		local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(t.config.from, 0))
+	if t.from.IsValid() {
+		local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(t.from, 0))
 	}
 	conn, err := net.ListenUDP("udp4", local)
 	if err != nil {
