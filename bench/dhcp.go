@@ -89,7 +89,7 @@ func (b *bench) dhcpRound(ctx context.Context, s server, w work, m *dhcpMeasures
 		// The second machines are as new to the server as the first.
 		var got storm.DHCPResult
 		err := order{DHCP: &storm.DHCPConfig{
-			Server: dhcpServer(), Clients: rack, MAC: &first, Repeat: repeat, InFlight: n, Limit: 30 * time.Second, PIDs: r.pids(),
+			Server: dhcpServer(), Clients: rack, MAC: &first, Repeat: repeat, InFlight: n, Limit: 15 * time.Second, PIDs: r.pids(),
 		}}.run(ctx, b.lab, &got)
 		if err != nil {
 			return err
