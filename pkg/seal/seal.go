@@ -111,7 +111,20 @@ func makeKey(path string) ([]byte, error) {
 	if err := os.Link(f.Name(), path); err != nil {
 		return nil, fmt.Errorf("making the sealing key: %w", err)
 	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("making the sealing key: %w", err)
+	}
 	return key, nil
+}
+
+// syncDir keeps a power cut from taking the key's name, when the log already
+// holds what it sealed.
+func syncDir(name string) error {
+	dir, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // Seal encrypts a secret. An empty or sealed one is given back as it is.
