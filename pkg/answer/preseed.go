@@ -155,14 +155,14 @@ func preseedLines(t *Target, w *words) ([]preseedLine, error) {
 		{"passwd/root-password-crypted", "password", w.debconf("access.root", root)},
 		{"passwd/make-user", "boolean", "false"},
 
+		{value: "The clock."},
 		{"clock-setup/utc", "boolean", "true"},
 	}
 	lines = append(lines, clock(t.Intent.NTP)...)
 	lines = append(lines,
 		preseedLine{"time/zone", "string", w.debconf("locale.timezone", t.Intent.Locale.Timezone)},
 
-		preseedLine{value: "With one disk in the machine partman would take it unasked: it gets a name that does not exist, and"},
-		preseedLine{value: "the answers that allow writing are missing here. disk.sh gives both once it has chosen."},
+		preseedLine{value: "With one disk in the machine partman would take it unasked: it gets a name that does not exist, and\n# the answers that allow writing are missing here. disk.sh gives both once it has chosen."},
 		preseedLine{"partman/early_command", "string", run("disk.sh")},
 		preseedLine{"partman-auto/disk", "string", "/dev/rackseed-has-not-chosen"},
 	)
@@ -172,12 +172,13 @@ func preseedLines(t *Target, w *words) ([]preseedLine, error) {
 		preseedLine{"pkgsel/include", "string", strings.Join(packages, " ")},
 		preseedLine{"popularity-contest/participate", "boolean", "false"},
 
-		preseedLine{value: `A copy at \EFI\BOOT\BOOTX64.EFI boots even after the firmware has forgotten its entries`},
+		preseedLine{value: `A copy at \EFI\BOOT\BOOTX64.EFI boots even after the firmware has forgotten its entries.`},
 		preseedLine{"grub-installer/only_debian", "boolean", "true"},
 		preseedLine{"grub-installer/with_other_os", "boolean", "true"},
 		preseedLine{"grub-installer/force-efi-extra-removable", "boolean", "true"},
 		preseedLine{"debian-installer/add-kernel-opts", "string", "console=tty0 console=" + console(t.Image)},
 
+		preseedLine{value: "The end: what the node must be, and a reboot that asks nothing."},
 		preseedLine{"preseed/late_command", "string", run("late.sh")},
 		preseedLine{"finish-install/keep-consoles", "boolean", "true"},
 		preseedLine{"finish-install/reboot_in_progress", "note", ""},

@@ -45,6 +45,9 @@ func (w *words) shell(field, v string) string {
 // the quote, and nothing else is special there.
 func (w *words) kickstart(field, v string) string {
 	v = w.line(field, v)
+	if strings.HasPrefix(v, "-") {
+		return w.refuse(field, v, "would be taken for an option")
+	}
 	if v != "" && onlyOf(v, "._:/@+,=-") {
 		return v
 	}

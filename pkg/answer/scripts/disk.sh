@@ -114,8 +114,8 @@ choose() {
 		inspect "${dir##*/}"
 		why=$(unfit)
 		[ -n "$why" ] || why=$(differs)
-		about="/dev/$disk, $((size / 1000000000)) GB, model ${model:-unknown}, serial $(joined "$serials"), wwn $(joined "$wwns")"
-		echo "  $about, path $(joined "$paths"): ${why:-fits}"
+		about="/dev/$disk, $((size / 1000000000)) GB${model:+, model $model}${serials:+, serial $(joined "$serials")}${wwns:+, wwn $(joined "$wwns")}"
+		echo "  $about${paths:+, path $(joined "$paths")}: ${why:-fits}"
 		if [ -z "$why" ]; then
 			chosen=$disk choice=$about fitting="$fitting $disk" count=$((count + 1))
 		else
