@@ -42,22 +42,25 @@ func (h *Machine) report(w http.ResponseWriter, r *http.Request) {
 	}
 	rep := reportOf(install.Stage(chi.URLParam(r, "stage")), string(body))
 	var node string
+	var senseless error
 	_, err = h.Ledger.Do(r.Context(), func(s *site.State, now time.Time) ([]site.Body, error) {
 		m, ok := s.MachineByToken(hash)
 		if !ok {
 			return nil, errGone
 		}
 		node = m.Node.Name
-		return install.Next(m, rep, now)
+		var bodies []site.Body
+		bodies, senseless = install.Next(m, rep, now)
+		return bodies, senseless
 	})
 	switch {
 	case errors.Is(err, errGone):
 		http.Error(w, "no attempt has this token", http.StatusNotFound)
-	case err != nil && node != "":
-		h.Log.Warn("a report was not taken", "node", node, "stage", rep.Stage, "error", err)
+	case senseless != nil:
+		h.Log.Warn("a report was not taken", "node", node, "stage", rep.Stage, "error", senseless)
 		http.Error(w, "the report was not taken", http.StatusConflict)
 	case err != nil:
-		h.Log.Error("a report could not be recorded", "error", err)
+		h.Log.Error("a report could not be recorded", "node", node, "stage", rep.Stage, "error", err)
 		http.Error(w, "the daemon cannot record reports at the moment", http.StatusServiceUnavailable)
 	default:
 		h.observe(Served{What: "report", Name: string(rep.Stage), Node: node, Addr: clientOf(r)})
