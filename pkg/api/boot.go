@@ -101,7 +101,8 @@ func (h *Machine) decide(ctx context.Context, method string, id boot.Identity, f
 		served.Name, served.Why = string(d.Action), d.Why
 		return ipxe.Script(ipxe.Boot{Decision: d}, server), served, nil
 	}
-	if d.Action != boot.Install || method == http.MethodHead {
+	gaveUp := m.Running() && !install.MayResume(m)
+	if d.Action != boot.Install && !gaveUp || method == http.MethodHead {
 		return plan.Script, served, nil
 	}
 	script, err := h.begin(ctx, m.Node.Name, id.MAC, from, server)
