@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -70,7 +71,8 @@ func (h *Operator) stream(w http.ResponseWriter, r *http.Request, since uint64) 
 		return
 	}
 	events := make(chan site.Event)
-	ctx := r.Context()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
 	go func() {
 		defer close(events)
 		for e, err := range h.Follower.Follow(ctx, since) {
