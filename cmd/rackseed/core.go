@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/rackseed/rackseed/pkg/answer"
 	"github.com/rackseed/rackseed/pkg/api"
 	"github.com/rackseed/rackseed/pkg/bootplan"
 	"github.com/rackseed/rackseed/pkg/client"
@@ -78,9 +77,6 @@ func (c *core) close() error { return errors.Join(c.library.Close(), c.store.Clo
 func (c *core) composer() bootplan.Composer {
 	return bootplan.Composer{Profiles: profiles.Files, Root: c.box.Open}
 }
-
-// masked writes answer files for people.
-func masked(site.Secret) (string, error) { return answer.Masked, nil }
 
 // nonce makes each attempt's token unique.
 func nonce() string { return rand.Text() }

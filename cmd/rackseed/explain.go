@@ -35,11 +35,21 @@ type explainer struct {
 const tokenMask = "TOKEN"
 
 func (x *explainer) compose(secrets bool) bootplan.Composer {
-	c := bootplan.Composer{Profiles: profiles.Files, Root: masked}
-	if secrets {
-		c.Root = x.box.Open
+	c := bootplan.Composer{Profiles: profiles.Files, Root: x.box.Open}
+	if !secrets {
+		c.Root = x.masked
 	}
 	return c
+}
+
+// masked hides a password hash. That root is locked is no secret, and a
+// document that hid it would not be what is served.
+func (x *explainer) masked(s site.Secret) (string, error) {
+	root, err := x.box.Open(s)
+	if err != nil || root == site.RootLocked || root == "" {
+		return root, err
+	}
+	return answer.Masked, nil
 }
 
 func find(s *site.State, who string) (*site.Machine, site.MAC, error) {
