@@ -3,12 +3,12 @@ package api
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"time"
-
-	"encoding/json"
 
 	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/site"
@@ -48,7 +48,11 @@ func (h *Operator) addImage(w http.ResponseWriter, r *http.Request) {
 	}
 	image, warnings, err := h.take(r.Context(), req, func(done, total int64) { say(imageLine{Done: done, Total: total}) })
 	if err != nil {
-		say(imageLine{Problem: &view.Problem{Type: "about:blank", Title: "the medium was not added", Detail: err.Error(), Code: codeFailed}})
+		code, refusal := codeFailed, install.Refusal("")
+		if errors.As(err, &refusal) {
+			code = codeRefused
+		}
+		say(imageLine{Problem: &view.Problem{Type: "about:blank", Title: "the medium was not added", Detail: err.Error(), Code: code}})
 		return
 	}
 	say(imageLine{Image: &view.ImageResult{Image: image, Warnings: warnings}})
@@ -65,7 +69,7 @@ func (h *Operator) take(ctx context.Context, req view.ImageRequest, progress fun
 				return nil, nil
 			}
 			if user := userOf(s, have.Digest); user != "" {
-				return nil, fmt.Errorf("image %s is in use: %s is being installed from it; add this one under another --name", image.Name, user)
+				return nil, install.Refusal(fmt.Sprintf("image %s is in use: %s is being installed from it; add this one under another --name", image.Name, user))
 			}
 		}
 		image.Added = now
@@ -88,7 +92,7 @@ func (h *Operator) removeImage(w http.ResponseWriter, r *http.Request) {
 	_, err := h.Ledger.Do(r.Context(), func(s *site.State, _ time.Time) ([]site.Body, error) {
 		image, ok := s.Images.Get(name)
 		if !ok {
-			return nil, fmt.Errorf("there is no image %s: see `rackseed image list`", name)
+			return nil, errNoImage
 		}
 		if user := userOf(s, image.Digest); user != "" {
 			return nil, install.Refusal(fmt.Sprintf("%s is being installed from image %s", user, name))
@@ -102,9 +106,17 @@ func (h *Operator) removeImage(w http.ResponseWriter, r *http.Request) {
 	if err == nil && !shared {
 		err = h.Library.Remove(r.Context(), digest)
 	}
-	if err != nil {
+	refusal := install.Refusal("")
+	switch {
+	case errors.Is(err, errNoImage):
+		h.fail(w, codeNotFound, fmt.Errorf("there is no image %s: see `rackseed image list`", name))
+	case errors.As(err, &refusal):
 		h.fail(w, codeRefused, err)
-		return
+	case err != nil:
+		h.fail(w, codeFailed, err)
+	default:
+		w.WriteHeader(http.StatusNoContent)
 	}
-	w.WriteHeader(http.StatusNoContent)
 }
+
+var errNoImage = errors.New("no such image")
