@@ -84,6 +84,9 @@ func (h *Operator) Handler() http.Handler {
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, codeNotFound, fmt.Errorf("there is nothing at %s", r.URL.Path))
 	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, codeMethod, fmt.Errorf("%s does not take %s", r.URL.Path, r.Method))
+	})
 	return r
 }
 
@@ -92,13 +95,14 @@ const (
 	codeUsage    = "usage"
 	codeRefused  = "refused"
 	codeNotFound = "not-found"
+	codeMethod   = "method"
 	codeFailed   = "failed"
 )
 
 func (h *Operator) fail(w http.ResponseWriter, code string, err error) {
 	status := map[string]int{
 		codeUsage: http.StatusBadRequest, codeRefused: http.StatusConflict,
-		codeNotFound: http.StatusNotFound, codeFailed: http.StatusInternalServerError,
+		codeNotFound: http.StatusNotFound, codeMethod: http.StatusMethodNotAllowed, codeFailed: http.StatusInternalServerError,
 	}[code]
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
