@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 )
 
 // Browser guards the operator side on a TCP port of loopback against pages
@@ -25,6 +26,9 @@ func Browser(h http.Handler, listen string) http.Handler {
 
 func loopbackHost(host, port string) bool {
 	name, p, err := net.SplitHostPort(host)
+	if err != nil && port == "80" { // browsers leave it out
+		name, p, err = strings.Trim(host, "[]"), port, nil
+	}
 	if err != nil || p != port {
 		return false
 	}
