@@ -69,7 +69,7 @@ func onLoopback(s *site.Settings) {
 	s.Provision.Pool = site.Range{First: netip.MustParseAddr("127.20.255.10"), Last: netip.MustParseAddr("127.20.255.13")}
 }
 
-func newRig(t fataler, probe Probe, bodies ...site.Body) *rig {
+func newRig(t fataler, edit func(*rig), bodies ...site.Body) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: &clock{now: epoch}, seen: make(chan seen, 64)}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -82,7 +82,7 @@ func newRig(t fataler, probe Probe, bodies ...site.Body) *rig {
 	r.do(bodies...)
 	r.server = &Server{
 		Ledger: r.ledger, Links: []Link{{Addr: netip.MustParseAddr("127.20.0.1")}}, Port: AnyPort, ProxyPort: AnyPort,
-		Probe: probe, Clock: r.clock.Now,
+		Clock: r.clock.Now,
 		Observe: func(o Observation) {
 			s := seen{err: o.Err, stranger: o.Stranger, loop: o.Loop}
 			if o.Answer != nil {
@@ -90,6 +90,9 @@ func newRig(t fataler, probe Probe, bodies ...site.Body) *rig {
 			}
 			r.seen <- s
 		},
+	}
+	if edit != nil {
+		edit(r)
 	}
 	if err := r.server.Listen(ctx); err != nil {
 		t.Fatalf("listening: %v", err)
@@ -219,9 +222,8 @@ func (stuckLedger) Do(context.Context, ledger.Decide) (*site.State, error) {
 }
 
 func TestServeWithoutALedgerPromisesNothing(t *testing.T) {
-	r := newRig(t, nil, loopbackWorld()...)
+	r := newRig(t, func(r *rig) { r.server.Ledger = stuckLedger{r.ledger} }, loopbackWorld()...)
 	defer r.stop()
-	r.server.Ledger = stuckLedger{r.ledger}
 	_, offer := r.ask(ask(TypeDiscover, alien))
 	s, m := r.ask(ask(TypeRequest, alien).addr(optServerID, "127.20.0.1").addr(optRequestedIP, offer.YourIPAddr.String()))
 	if m != nil || s.err == nil {
@@ -236,7 +238,7 @@ func TestServeSkipsAnAddressThatIsInUse(t *testing.T) {
 	squatted := netip.MustParseAddr("127.20.255.11")
 	var mu sync.Mutex
 	probes := map[netip.Addr]int{}
-	r := newRig(t, func(_ context.Context, _ string, a netip.Addr, onLink bool) (bool, site.MAC, error) {
+	probe := func(_ context.Context, _ string, a netip.Addr, onLink bool) (bool, site.MAC, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		probes[a]++
@@ -244,7 +246,8 @@ func TestServeSkipsAnAddressThatIsInUse(t *testing.T) {
 			t.Error("a client behind a relay was said to be on the link")
 		}
 		return a == squatted, site.MAC{2, 9}, nil
-	}, loopbackWorld()...)
+	}
+	r := newRig(t, func(r *rig) { r.server.Probe = probe }, loopbackWorld()...)
 	defer r.stop()
 	s, m := r.ask(ask(TypeDiscover, alien).addr(optRequestedIP, squatted.String()))
 	if m == nil || m.YourIPAddr.String() == squatted.String() {
@@ -309,9 +312,8 @@ func TestServeReportsABootLoop(t *testing.T) {
 }
 
 func TestServePXEBootServer(t *testing.T) {
-	r := newRig(t, nil, append(loopbackWorld(), site.Armed{Node: "n1", By: "ops", Until: epoch.Add(time.Hour)})...)
+	r := newRig(t, func(r *rig) { r.server.Mode = site.DHCPProxy }, append(loopbackWorld(), site.Armed{Node: "n1", By: "ops", Until: epoch.Add(time.Hour)})...)
 	defer r.stop()
-	r.server.Mode = site.DHCPProxy
 	s, m := r.askAt(1, ask(TypeRequest, mac1).firmware(7).ciaddr("127.20.0.254").end())
 	if m == nil || m.BootFileNameOption() != "snponly.efi" || m.ClassIdentifier() != "PXEClient" {
 		t.Fatalf("at 4011: %s", s.answer.Why)
@@ -355,12 +357,13 @@ func TestNobodyIsToldTooMuch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		given := map[netip.Addr]promise{}
 		var mu sync.Mutex
-		var r *rig
-		r = newRig(t, func(_ context.Context, _ string, a netip.Addr, _ bool) (bool, site.MAC, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			p := given[a]
-			return r.clock.Now().Before(p.until) && p.acked, p.mac, nil
+		r := newRig(t, func(r *rig) {
+			r.server.Probe = func(_ context.Context, _ string, a netip.Addr, _ bool) (bool, site.MAC, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				p := given[a]
+				return r.clock.Now().Before(p.until) && p.acked, p.mac, nil
+			}
 		}, loopbackWorld()...)
 		defer r.stop()
 		macs := []site.MAC{mac1, macB, mac2, alien, {2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}, {2, 0, 0, 0, 0, 3}, {2, 0, 0, 0, 0, 4}}
