@@ -57,9 +57,11 @@ func table() []row {
 // written. More would be an install loop.
 const maxBoots = 3
 
-// MaxAnswers is how often one attempt may fetch its answer file. Anaconda's
-// initramfs retries (curl --retry) and fetches once more after switch-root.
-const MaxAnswers = 12
+// MaxAnswers bounds how often the answer files of one attempt are handed out:
+// a preseed is five files, and each of maxBoots boots may fetch each three
+// times. Anaconda's initramfs retries (curl --retry), and fetches once more
+// after switch-root.
+const MaxAnswers = maxBoots * 5 * 3
 
 func find(s Stage) (row, int, bool) {
 	for i, r := range table() {
