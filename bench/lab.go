@@ -10,9 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -27,6 +30,7 @@ const (
 type lab struct {
 	server, load string // namespaces
 	dir          string
+	self         string    // this program
 	cpus         [2]string // of server and load
 }
 
@@ -35,6 +39,10 @@ func newLab(ctx context.Context) (*lab, error) {
 	l := &lab{server: fmt.Sprintf("rsbench-%d-server", pid), load: fmt.Sprintf("rsbench-%d-load", pid), cpus: [2]string{"0", "1"}}
 	if runtime.NumCPU() < 2 {
 		l.cpus[1] = "0"
+	}
+	var err error
+	if l.self, err = os.Executable(); err != nil {
+		return nil, fmt.Errorf("finding this program: %w", err)
 	}
 	dir, err := os.MkdirTemp("", "rackseed-bench-")
 	if err != nil {
@@ -83,16 +91,43 @@ func command(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// first puts a program before all else that the machine does, so that it
-// disturbs the ratios less. With autogroups (sched(7)) nice counts only within a
-// session, so the session gets its own.
-const first = `echo -20 2>/dev/null >/proc/self/autogroup; cpu=$1; shift; exec nice -n -20 taskset -c "$cpu" "$@"`
-
 // inside prepares a command in a namespace on one processor.
 func (l *lab) inside(ctx context.Context, ns, cpu, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", ns, "sh", "-c", first, "sh", cpu, name}, args...)...)
+	cmd := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", ns, l.self, firstArg, cpu, name}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	return cmd
+}
+
+// firstArg makes this program become another one that goes before all else that
+// the machine does, so that it disturbs the ratios less.
+const firstArg = "first"
+
+// first becomes args[1:] on processor args[0]. It returns only on failure.
+func first(args []string) error {
+	runtime.LockOSThread() // the thread that calls exec hands its settings on
+	cpu, err := strconv.Atoi(args[0])
+	if err != nil {
+		return fmt.Errorf("choosing a processor: %w", err)
+	}
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("moving to processor %d: %w", cpu, err)
+	}
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, -20); err != nil {
+		return fmt.Errorf("raising the priority: %w", err)
+	}
+	// With autogroups (sched(7)) nice counts only within a session, and the
+	// session has a nice value of its own. Kernels without them lack the file.
+	err = os.WriteFile("/proc/self/autogroup", []byte("-20"), 0)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("raising the session's priority: %w", err)
+	}
+	path, err := exec.LookPath(args[1])
+	if err != nil {
+		return fmt.Errorf("starting %s: %w", args[1], err)
+	}
+	return fmt.Errorf("starting %s: %w", path, syscall.Exec(path, args[1:], os.Environ()))
 }
 
 // loss makes the server's side lose the given percentage of UDP, both ways.

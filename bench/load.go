@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/rackseed/rackseed/pkg/storm"
 )
@@ -52,15 +51,11 @@ func load(ctx context.Context, in io.Reader, out io.Writer) error {
 
 // run has the order carried out on the load's side of the cable.
 func (o order) run(ctx context.Context, l *lab, result any) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
-	}
 	in, err := json.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("writing the order: %w", err)
 	}
-	cmd := l.inside(ctx, l.load, l.cpus[1], self, loadArg)
+	cmd := l.inside(ctx, l.load, l.cpus[1], l.self, loadArg)
 	cmd.Stdin = bytes.NewReader(in)
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint

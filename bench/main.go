@@ -60,22 +60,24 @@ func parts() []part {
 }
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == loadArg {
-		exitOn(load(context.Background(), os.Stdin, os.Stdout))
-		return
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := run(ctx)
+	err := dispatch(ctx)
 	stop()
-	exitOn(err)
-}
-
-func exitOn(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is main
 	}
+}
+
+// dispatch tells the program that people start from the ones that it starts.
+func dispatch(ctx context.Context) error {
+	switch args := os.Args[1:]; {
+	case len(args) == 1 && args[0] == loadArg:
+		return load(ctx, os.Stdin, os.Stdout)
+	case len(args) > 2 && args[0] == firstArg:
+		return first(args[1:])
+	}
+	return run(ctx)
 }
 
 func run(ctx context.Context) error {

@@ -23,7 +23,6 @@ type exchangeClient struct {
 	tries    uint8
 	naks     uint8
 	intended time.Duration // when it should have begun, which is when its wait begins
-	deadline time.Duration
 	offer    reply
 }
 
