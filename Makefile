@@ -27,7 +27,7 @@ loaders: ## fetch the iPXE boot loaders that the binary embeds (Debian package, 
 demo: ## a simulated rack goes from power-off to ready: no root, no network
 	@hack/loaders.sh || echo "going on without boot loaders: the simulated machines need none"
 	$(BUILD) -o rackseed ./cmd/rackseed
-	./rackseed demo
+	./rackseed demo --exit
 
 test: loaders test-packages ## every test; skipped ones are listed by name at the end
 	@{ $(GO) test -race -json -timeout 10m $$(hack/packages.sh fast); \
@@ -52,7 +52,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s each)
 
 bench: loaders ## load beside the peers (dnsmasq, Kea, nginx), printed as ratios
 	@hack/debian-packages.sh clients bench
-	@hack/bench.sh
+	@hack/bench.sh $(BENCHFLAGS)
 
 e2e: loaders ## real unattended installs in QEMU; artifacts/ keeps their logs
 	@hack/debian-packages.sh clients firmware install

@@ -1,5 +1,6 @@
 #!/bin/sh
-# bench.sh: every Go benchmark of the module; those under test/bench run beside their peers.
+# bench.sh [FLAG...]: load beside the peers, in network namespaces of its own, printed as ratios.
+# `go run ./bench -help` lists the flags; the Go benchmarks are `go test -bench . ./pkg/...`.
 set -eu
 cd "$(dirname "$0")/.."
-go test -run '^$' -bench . -benchmem -timeout 60m ./...
+exec go run ./bench "$@"
