@@ -130,16 +130,17 @@ func (h *Machine) hold(ctx context.Context, c *boot.ConflictError, server ipxe.S
 }
 
 // begin records that the installer is handed out, then gives the script for
-// what was recorded. The decision is made again inside the writer: two NICs
-// of one machine may ask at the same moment.
+// what was decided. The decision is made again inside the writer: two NICs of
+// one machine may ask at the same moment.
 func (h *Machine) begin(ctx context.Context, name string, mac site.MAC, from netip.Addr, server ipxe.Server) (string, error) {
 	nonce := h.Nonce()
+	var d boot.Decision
 	s, err := h.Ledger.Do(ctx, func(s *site.State, now time.Time) ([]site.Body, error) {
 		m, ok := s.Machine(name)
 		if !ok {
 			return nil, nil
 		}
-		d := boot.For(s, m, now)
+		d = boot.For(s, m, now)
 		switch {
 		case m.Running():
 			return install.Again(m, now), nil
@@ -157,6 +158,6 @@ func (h *Machine) begin(ctx context.Context, name string, mac site.MAC, from net
 		return "", nil
 	}
 	token := h.Seal.Token(name, m.Attempt.Number, m.Attempt.Nonce)
-	plan, err := h.Compose.Compose(s, m, boot.For(s, m, h.Ledger.Now()), mac, server, token)
+	plan, err := h.Compose.Compose(s, m, d, mac, server, token)
 	return plan.Script, err
 }
