@@ -1,0 +1,127 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+func TestEventsByPage(t *testing.T) {
+	w := planned(t)
+	all := decode[[]site.Event](t, w.call("GET", "/api/v1/events", ""))
+	same(t, "events", uint64(len(all)), w.seq())
+	page := decode[[]site.Event](t, w.call("GET", "/api/v1/events?since=2&limit=3", ""))
+	same(t, "events of a page", len(page), 3)
+	same(t, "the first", page[0].Seq, 3)
+	same(t, "an empty page", w.call("GET", "/api/v1/events?since=999", "").Body.String(), "[]\n")
+}
+
+// stream is one reader of server-sent events.
+type stream struct {
+	t     *testing.T
+	lines *bufio.Reader
+	close func()
+}
+
+func follow(t *testing.T, base, query, lastID string) *stream {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/api/v1/events"+query, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	if lastID != "" {
+		r.Header.Set("Last-Event-ID", lastID)
+	}
+	c := &http.Client{Transport: &http.Transport{}}
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "the type", resp.Header.Get("Content-Type"), "text/event-stream")
+	return &stream{t: t, lines: bufio.NewReader(resp.Body), close: func() {
+		cancel()
+		resp.Body.Close()
+		c.CloseIdleConnections()
+	}}
+}
+
+// next gives the id, the name and the event of the next message.
+func (s *stream) next() (uint64, string, site.Event) {
+	s.t.Helper()
+	var id uint64
+	var name string
+	var e site.Event
+	for {
+		line, err := s.lines.ReadString('\n')
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch key {
+		case "id":
+			id, err = strconv.ParseUint(value, 10, 64)
+		case "event":
+			name = value
+		case "data":
+			err = json.Unmarshal([]byte(value), &e)
+		case "":
+			return id, name, e
+		}
+		if err != nil {
+			s.t.Fatalf("%q: %v", line, err)
+		}
+	}
+}
+
+// TestStreamResumes: a reader that was cut off gets what it missed and then
+// what happens, each once and in order.
+func TestStreamResumes(t *testing.T) {
+	w := planned(t)
+	server := httptest.NewServer(w.operator)
+	defer server.Close()
+
+	s := follow(t, server.URL, "?since=2", "")
+	for want := uint64(3); want <= 4; want++ {
+		id, name, e := s.next()
+		same(t, "id", id, want)
+		same(t, "seq", e.Seq, want)
+		same(t, "name", name, e.Body.Kind())
+	}
+	s.close()
+
+	w.arm("d1")
+	s = follow(t, server.URL, "?since=2", "4") // the header is the newer word
+	defer s.close()
+	for want := uint64(5); want <= w.seq(); want++ {
+		id, _, _ := s.next()
+		same(t, "id", id, want)
+	}
+	w.arm("d2") // as it happens
+	id, name, e := s.next()
+	same(t, "id", id, w.seq())
+	same(t, "name", name, "armed")
+	same(t, "subject", e.Body.Subject(), "d2")
+}
+
+func TestStreamEndsWithTheLedger(t *testing.T) {
+	w := planned(t)
+	server := httptest.NewServer(w.operator)
+	defer server.Close()
+	s := follow(t, server.URL, "?since="+strconv.FormatUint(w.seq(), 10), "")
+	defer s.close()
+	w.store.breakWith(http.ErrAbortHandler)
+	w.call("POST", "/api/v1/arm", `{"selector": "d1"}`)
+	<-w.ended
+	if line, err := s.lines.ReadString('\n'); err == nil {
+		t.Errorf("it went on with %q", line)
+	}
+}
