@@ -20,8 +20,8 @@ func BenchmarkDecide(b *testing.B) {
 			if c.armed {
 				h.arm("n1")
 			}
-			cfg, raw := config(), relayedDiscover()
-			raw = ask(TypeDiscover, mac1).firmware(7).giaddr("10.20.0.254").opt(optRelayInfo, 1, 5, 's', 't', 'o', 'r', 'm').end()
+			cfg := config()
+			raw := ask(TypeDiscover, mac1).firmware(7).giaddr("10.20.0.254").opt(optRelayInfo, 1, 5, 's', 't', 'o', 'r', 'm').end()
 			var r Request
 			out := make([]byte, 0, 1500)
 			b.ReportAllocs()

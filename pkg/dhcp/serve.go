@@ -189,7 +189,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	cancel()
 	s.close()
 	for range running {
-		<-errs
+		failed = errors.Join(failed, <-errs)
 	}
 	s.workers.Wait()
 	return failed

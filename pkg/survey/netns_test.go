@@ -168,7 +168,7 @@ func TestForeignEndsWithItsContext(t *testing.T) {
 		stop := time.AfterFunc(50*time.Millisecond, cancel)
 		defer stop.Stop()
 		if _, err := (Search{Interface: "eth0", Window: time.Hour}).Run(ctx); ctx.Err() == nil {
-			return fmt.Errorf("ended early: %v", err)
+			return fmt.Errorf("ended early: %w", err)
 		}
 		return nil
 	})
