@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -235,6 +237,55 @@ func (c *Capture) From(t testing.TB, mac net.HardwareAddr) []Frame {
 func Request(mac net.HardwareAddr, method, path string) func(Frame) bool {
 	line := []byte(method + " " + path)
 	return func(f Frame) bool { return bytes.Equal(f.Src(), mac) && bytes.Contains(f.Data, line) }
+}
+
+// Datagram matches a UDP datagram over IPv4 that mac sent to a port.
+func Datagram(mac net.HardwareAddr, port uint16) func(Frame) bool {
+	return func(f Frame) bool {
+		header, _ := f.udp()
+		return bytes.Equal(f.Src(), mac) && header != nil && binary.BigEndian.Uint16(header[2:]) == port
+	}
+}
+
+// TFTPRequest matches a request that mac sends for a file, in whichever folder (RFC 1350 section 5).
+func TFTPRequest(mac net.HardwareAddr, file string) func(Frame) bool {
+	sent := Datagram(mac, 69)
+	return func(f Frame) bool {
+		if !sent(f) {
+			return false
+		}
+		_, payload := f.udp()
+		if len(payload) < 2 || binary.BigEndian.Uint16(payload) != 1 {
+			return false
+		}
+		name, _, _ := bytes.Cut(payload[2:], []byte{0})
+		return path.Base(string(name)) == file
+	}
+}
+
+// OfferedAddress is yiaddr of a DHCP server's message (RFC 2131 section 2), 0.0.0.0 when it offers none.
+func OfferedAddress(f Frame) (addr netip.Addr, ok bool) {
+	header, payload := f.udp()
+	if header == nil || len(payload) < 240 || payload[0] != 2 {
+		return netip.Addr{}, false
+	}
+	if from := binary.BigEndian.Uint16(header); from != 67 && from != 4011 {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFrom4([4]byte(payload[16:20])), true
+}
+
+// udp is the header and the payload of an unfragmented UDP datagram over IPv4; nil when f is none.
+func (f Frame) udp() (header, payload []byte) {
+	if f.EtherType() != unix.ETH_P_IP || len(f.Data) < headerLen+20 {
+		return nil, nil
+	}
+	ip := f.Data[headerLen:]
+	size := int(ip[0]&0x0f) * 4
+	if ip[9] != unix.IPPROTO_UDP || len(ip) < size+8 {
+		return nil, nil
+	}
+	return ip[size : size+8], ip[size+8:]
 }
 
 // NoneFromTo fails the test when from sent anything to or about to. It also fails when to itself said

@@ -5,117 +5,123 @@ package firmware_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"os"
-	"strings"
+	"encoding/json"
+	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/rackseed/rackseed/internal/lab"
 	"github.com/rackseed/rackseed/pkg/ipxe/loaders"
+	"github.com/rackseed/rackseed/pkg/site"
 )
 
 func TestArmedMachineAsksForItsAnswerFile(t *testing.T) {
+	t.Parallel()
+	mac := nodeMAC()
 	for _, tt := range []struct {
 		name     string
 		dhcp     string
 		firmware lab.Firmware
-		fetches  string // what the firmware itself asks for by HTTP, if it does
+		way      []func(lab.Frame) bool // what a machine with this firmware has to ask on its way
 	}{
-		{name: "BIOS", dhcp: "server", firmware: lab.BIOS},
-		{name: "UEFI PXE", dhcp: "server", firmware: lab.UEFIPXE},
-		{name: "UEFI HTTP boot", dhcp: "server", firmware: lab.UEFIHTTP, fetches: "/boot/"},
-		{name: "BIOS beside the customer's DHCP", dhcp: "proxy", firmware: lab.BIOS},
-		{name: "UEFI PXE beside the customer's DHCP", dhcp: "proxy", firmware: lab.UEFIPXE},
+		{"BIOS", "server", lab.BIOS, []func(lab.Frame) bool{
+			lab.Request(mac, "GET", "/boot/boot.ipxe"),
+		}},
+		{"UEFI PXE", "server", lab.UEFIPXE, []func(lab.Frame) bool{
+			lab.TFTPRequest(mac, loaders.UEFI),
+			lab.TFTPRequest(mac, "autoexec.ipxe"),
+		}},
+		{"UEFI HTTP boot", "server", lab.UEFIHTTP, []func(lab.Frame) bool{
+			lab.Request(mac, "HEAD", "/boot/"+loaders.UEFI),
+			lab.Request(mac, "GET", "/boot/"+loaders.UEFI),
+		}},
+		{"BIOS beside the customer's DHCP", "proxy", lab.BIOS, []func(lab.Frame) bool{
+			lab.Request(mac, "GET", "/boot/boot.ipxe"),
+		}},
+		{"UEFI PXE beside the customer's DHCP", "proxy", lab.UEFIPXE, []func(lab.Frame) bool{
+			lab.Datagram(mac, 4011),
+			lab.TFTPRequest(mac, loaders.UEFI),
+			lab.TFTPRequest(mac, "autoexec.ipxe"),
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCustomer(t, tt.dhcp)
-			c.rackseed("install", node, "--no-power")
-			c.PowerOn(lab.Machine{MAC: nodeMAC(), Firmware: tt.firmware})
+			t.Parallel()
+			c := newCustomer(t, settings{DHCP: tt.dhcp})
+			c.arm()
+			c.power(lab.Machine{MAC: mac, Firmware: tt.firmware})
 			ctx, cancel := context.WithTimeout(t.Context(), bootTime)
 			defer cancel()
-			start := time.Now()
-			if tt.fetches != "" {
-				if _, err := c.capture.Wait(ctx, lab.Request(nodeMAC(), "GET", tt.fetches)); err != nil {
-					t.Fatal(err)
+			addr := c.waitAnswer(ctx)
+			for i, step := range tt.way {
+				if len(c.capture.Frames(t, step)) == 0 {
+					t.Errorf("the machine came another way: it left out step %d", i+1)
 				}
 			}
-			c.waitAnswer(ctx)
-			t.Logf("the installer asked for its answer file after %.0f s", time.Since(start).Seconds())
+			switch tt.dhcp {
+			case "server":
+				if addr != netip.MustParseAddr(nodeAddr) {
+					t.Errorf("the installer asked from %s; the plan gives it %s", addr, nodeAddr)
+				}
+			case "proxy":
+				if !fromCustomer(addr) {
+					t.Errorf("the installer asked from %s, which the customer's DHCP server does not give", addr)
+				}
+				c.gaveNoAddress()
+			}
 		})
 	}
 }
 
 // A card whose ROM is not iPXE loads undionly.kpxe over TFTP. The ROM here is iPXE, so it is told to.
 func TestUndionlyAsksForItsAnswerFile(t *testing.T) {
-	c := newCustomer(t, "server")
-	c.rackseed("install", node, "--no-power")
-	machine := c.PowerOn(lab.Machine{MAC: nodeMAC()})
+	t.Parallel()
+	c := newCustomer(t, settings{DHCP: "server"})
+	c.arm()
+	machine := c.power(lab.Machine{MAC: nodeMAC()})
 	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
 	defer cancel()
-	if _, err := machine.WaitSerial(ctx, `Press Ctrl-B`); err != nil {
-		t.Fatal(err)
-	}
-	if err := machine.Type(ctx, "\x02"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := machine.WaitSerial(ctx, `iPXE>`); err != nil {
-		t.Fatal(err)
-	}
-	if err := machine.Type(ctx, "dhcp && chain tftp://"+serverAddr+"/"+loaders.BIOS+"\n"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := machine.WaitSerial(ctx, `iPXE 1\.21\.1`); err != nil {
-		t.Fatal(err)
+	for _, step := range []struct{ prompt, typed string }{
+		{`Press Ctrl-B for the iPXE command line`, "\x02"},
+		{`iPXE>`, "dhcp && chain tftp://" + serverAddr + "/" + loaders.BIOS + "\n"},
+		{`iPXE 1\.21\.1`, ""},
+	} {
+		if _, err := machine.WaitSerial(ctx, step.prompt); err != nil {
+			t.Fatal(err)
+		}
+		if err := machine.Type(ctx, step.typed); err != nil {
+			t.Fatal(err)
+		}
 	}
 	c.waitAnswer(ctx)
-}
-
-func TestMachineThatIsNotArmedBootsItsDisk(t *testing.T) {
-	for _, firmware := range []lab.Firmware{lab.BIOS, lab.UEFIPXE, lab.UEFIHTTP} {
-		t.Run(firmware.String(), func(t *testing.T) {
-			c := newCustomer(t, "server")
-			disk := c.disk(firmware)
-			before := hash(t, disk)
-			machine := c.PowerOn(lab.Machine{MAC: nodeMAC(), Firmware: firmware, Disk: disk})
-			ctx, cancel := context.WithTimeout(t.Context(), bootTime)
-			defer cancel()
-			if _, err := machine.WaitSerial(ctx, diskWord); err != nil {
-				t.Fatalf("%v\n%s", err, machine.Serial.Tail(40))
-			}
-			if err := machine.PowerOff(ctx); err != nil {
-				t.Fatal(err)
-			}
-			if hash(t, disk) != before {
-				t.Error("the disk has changed")
-			}
-			for _, path := range []string{"/images/", "/answer/"} {
-				if asked := c.capture.Frames(t, lab.Request(nodeMAC(), "GET", path)); len(asked) > 0 {
-					t.Errorf("the machine was sent to %s", path)
-				}
-			}
-		})
+	if len(c.capture.Frames(t, lab.TFTPRequest(nodeMAC(), loaders.BIOS))) == 0 {
+		t.Errorf("nobody asked for %s", loaders.BIOS)
 	}
 }
 
 func TestStrangerGetsNotOnePacket(t *testing.T) {
+	t.Parallel()
 	for _, dhcp := range []string{"server", "proxy"} {
 		t.Run(dhcp, func(t *testing.T) {
-			c := newCustomer(t, dhcp)
-			c.rackseed("install", node, "--no-power")
-			machine := c.PowerOn(lab.Machine{MAC: strangerMAC(), Disk: c.disk(lab.BIOS)})
+			t.Parallel()
+			c := newCustomer(t, settings{DHCP: dhcp})
+			c.arm()
+			machine := c.power(lab.Machine{MAC: strangerMAC(), Disk: c.disk(lab.BIOS)})
 			ctx, cancel := context.WithTimeout(t.Context(), bootTime)
 			defer cancel()
 			if _, err := machine.WaitSerial(ctx, diskWord); err != nil {
 				t.Fatalf("%v\n%s", err, machine.Serial.Tail(40))
 			}
+			// It was silent because it would not speak, not because it did not hear.
+			c.waitEvent(ctx, "of the stranger", func(e event) bool {
+				return e.Kind == "stranger-seen" && e.Subject == strangerMAC().String()
+			})
 			c.capture.NoneFromTo(t, c.server.MAC, strangerMAC())
 		})
 	}
 }
 
-// waitAnswer returns when the installer, not iPXE, has asked for the answer file and the daemon knows it.
-func (c *customer) waitAnswer(ctx context.Context) {
+// waitAnswer returns when the installer, not iPXE, has asked for the answer file, and the daemon has given
+// it and knows it. It returns who was given it.
+func (c *customer) waitAnswer(ctx context.Context) netip.Addr {
 	c.t.Helper()
 	asks := lab.Request(nodeMAC(), "GET", "/answer/")
 	asked, err := c.capture.Wait(ctx, asks)
@@ -125,45 +131,41 @@ func (c *customer) waitAnswer(ctx context.Context) {
 	if bytes.Contains(asked.Data, []byte("iPXE/")) {
 		c.t.Errorf("iPXE asked for the answer file:\n%s", asked.Data)
 	}
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		state, stage, err := c.nodeState()
-		if err == nil && state == "installing" {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			c.t.Fatalf("the daemon holds %s for %q (stage %q, error %v) although its installer has begun", node, state, stage, err)
-		}
+	answered := c.waitEvent(ctx, "of the answer file", func(e event) bool {
+		return e.Kind == "answer-served" && e.Subject == node
+	})
+	var served site.AnswerServed
+	if err := json.Unmarshal(answered.Body, &served); err != nil {
+		c.t.Fatalf("reading the event of the answer file: %v", err)
 	}
+	if served.File != "preseed.cfg" {
+		c.t.Errorf("the installer was given %s", served.File)
+	}
+	c.waitEvent(ctx, "of the stage", func(e event) bool {
+		return e.Kind == "install-progress" && e.Subject == node && bytes.Contains(e.Body, []byte(`"stage":"answer"`))
+	})
+	c.t.Logf("since power-on: first DHCP %s, loader by TFTP %s, by HTTP %s, script %s, kernel %s, installer asks for its answer file %s",
+		c.after(lab.Datagram(nodeMAC(), 67)), c.after(lab.Datagram(nodeMAC(), 69)),
+		c.after(lab.Request(nodeMAC(), "GET", "/boot/"+loaders.UEFI)), c.after(lab.Request(nodeMAC(), "GET", "/boot/node.ipxe")),
+		c.after(lab.Request(nodeMAC(), "GET", "/images/")), c.after(asks))
+	return served.Addr
 }
 
-func (c *customer) disk(firmware lab.Firmware) (path string) {
+// gaveNoAddress asserts that the daemon answered DHCP, and that no answer of its held an address.
+func (c *customer) gaveNoAddress() {
 	c.t.Helper()
-	if firmware == lab.BIOS {
-		return c.BIOSDisk("disk.img", diskWord)
+	answers := 0
+	for _, f := range c.capture.From(c.t, c.server.MAC) {
+		offered, ok := lab.OfferedAddress(f)
+		if !ok {
+			continue
+		}
+		answers++
+		if !offered.IsUnspecified() {
+			c.t.Errorf("the daemon offered %s beside the customer's DHCP server", offered)
+		}
 	}
-	set, err := loaders.Open("")
-	if err != nil {
-		c.t.Fatal(err)
+	if answers == 0 {
+		c.t.Error("the daemon answered no DHCP at all")
 	}
-	loader, ok := set.Lookup(loaders.UEFI)
-	if !ok {
-		c.t.Skip("needs the boot loaders: make loaders")
-	}
-	return c.UEFIDisk("disk.img", diskWord, loader)
-}
-
-func hash(t *testing.T, path string) [sha256.Size]byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(data), diskWord) {
-		t.Fatalf("%s is not a disk of this test", path)
-	}
-	return sha256.Sum256(data)
 }
