@@ -3,6 +3,7 @@ package client
 import (
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 )
 
@@ -26,7 +27,7 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	select {
 	case status := <-w.begun:
 		return &http.Response{
-			Status: http.StatusText(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 			Header: w.header, Body: body, ContentLength: -1, Request: r,
 		}, nil
 	case <-r.Context().Done():
