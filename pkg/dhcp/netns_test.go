@@ -298,6 +298,14 @@ esac
 ip link set eth0 up
 `
 
+// brisk has dhclient retransmit fast enough to rebind before its lease ends.
+const brisk = `initial-interval 1;
+backoff-cutoff 2;
+supersede dhcp-lease-time 60;
+supersede dhcp-renewal-time 4;
+supersede dhcp-rebinding-time 8;
+`
+
 func TestRealClients(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -305,7 +313,7 @@ func TestRealClients(t *testing.T) {
 		release func(*testing.T, *space, *exec.Cmd, string)
 	}{
 		{"dhclient", func(script, dir string) []string {
-			return []string{"dhclient", "-4", "-d", "-cf", "/dev/null", "-sf", script, "-lf", dir + "/leases", "-pf", dir + "/pid", "eth0"}
+			return []string{"dhclient", "-4", "-d", "-cf", dir + "/conf", "-sf", script, "-lf", dir + "/leases", "-pf", dir + "/pid", "eth0"}
 		}, func(t *testing.T, m *space, _ *exec.Cmd, dir string) {
 			m.exec("dhclient", "-4", "-r", "-cf", "/dev/null", "-sf", dir+"/script", "-lf", dir+"/leases", "-pf", dir+"/pid", "eth0")
 		}},
@@ -330,8 +338,10 @@ func TestRealClients(t *testing.T) {
 			m := g.machine("c", mac1)
 			dir := t.TempDir()
 			script := filepath.Join(dir, "script")
-			if err := os.WriteFile(script, []byte(configure), 0o755); err != nil {
-				t.Fatal(err)
+			for file, text := range map[string]string{"script": configure, "conf": brisk} {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o755); err != nil {
+					t.Fatal(err)
+				}
 			}
 			cmd := m.start(c.start(script, dir)...)
 			n := d.await(0, "lease", func(n note) bool { return n.reply == TypeACK })
