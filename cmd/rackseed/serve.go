@@ -54,7 +54,7 @@ other DHCP servers on the wire, and refuses to start if there is one.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.plan, "plan", "", "apply this plan first")
-	f.StringSliceVar(&o.interfaces, "interface", nil, "network interface to serve; needed if there is more than one")
+	f.StringSliceVar(&o.interfaces, "interface", nil, "network interface to serve; may be repeated")
 	f.StringVar(&o.dhcp, "dhcp", "", "server, proxy or off (default: what the plan says, else proxy)")
 	f.StringVar(&o.loaders, "loaders", "", "folder of iPXE loaders, for a binary that was built without them")
 	f.StringVar(&o.store, "store", "bolt", "where the log is kept: bolt, in the state directory")
@@ -106,6 +106,10 @@ func chooseLinks(names []string, s *site.Settings) ([]link, error) {
 		if err != nil {
 			return nil, usageError("there is no interface %s: there are %s", name, interfaceNames())
 		}
+		if i.Flags&net.FlagLoopback != 0 {
+			links = append(links, link{addr: loopbackAddr(network)})
+			continue
+		}
 		addr, err := interfaceAddr(i, network.Subnet, planned)
 		if err != nil {
 			return nil, err
@@ -113,6 +117,20 @@ func chooseLinks(names []string, s *site.Settings) ([]link, error) {
 		links = append(links, link{name: name, index: i.Index, addr: addr})
 	}
 	return links, nil
+}
+
+// loopbackAddr is an address of the loopback, which is served without its
+// interface: nobody else gives out addresses there, and Linux takes every
+// address of 127.0.0.0/8 for its own.
+func loopbackAddr(n site.Network) netip.Addr {
+	switch {
+	case !n.Subnet.IsValid() || !n.Subnet.Addr().IsLoopback():
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case n.Gateway.IsLoopback():
+		return n.Gateway
+	default:
+		return n.Subnet.Masked().Addr().Next()
+	}
 }
 
 // interfaceAddr prefers the address inside the provisioning network.
