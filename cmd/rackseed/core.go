@@ -136,6 +136,17 @@ func withClient(ctx context.Context, g *globals, use func(*client.Client) error)
 	return withState(ctx, g, use)
 }
 
+// withDaemon is withClient for what only a running daemon can do.
+func withDaemon(ctx context.Context, g *globals, use func(*client.Client) error) error {
+	cl := client.Unix(g.socket())
+	if _, err := cl.Status(ctx); errors.Is(err, client.ErrNoDaemon) {
+		return fmt.Errorf("%w with state %s: start it with `rackseed serve`, or name its directory with --state", err, g.state)
+	} else if err != nil {
+		return err
+	}
+	return use(cl)
+}
+
 // withState opens the state directory for one command.
 func withState(ctx context.Context, g *globals, use func(*client.Client) error) (err error) {
 	log := slog.New(slog.DiscardHandler)

@@ -20,12 +20,13 @@ func newEventsCommand(g *globals) *cobra.Command {
 		Use: "events", Short: "Print the log, one event a line", Args: cobra.NoArgs,
 		Example: "  rackseed events --since 120\n  rackseed events --follow --json",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if follow {
+				return withDaemon(c.Context(), g, func(cl *client.Client) error {
+					return printEvents(c.OutOrStdout(), cl.Follow(c.Context(), after), g.json)
+				})
+			}
 			return withClient(c.Context(), g, func(cl *client.Client) error {
-				events := cl.Events(c.Context(), after)
-				if follow {
-					events = cl.Follow(c.Context(), after)
-				}
-				return printEvents(c.OutOrStdout(), events, g.json)
+				return printEvents(c.OutOrStdout(), cl.Events(c.Context(), after), g.json)
 			})
 		},
 	}

@@ -35,7 +35,11 @@ wiped only if the plan names it and an operator armed it, once for each arming.`
 			if !o.noPower && !o.dryRun {
 				return usageError("this version does not switch machines on: add --no-power, and switch them on by hand or by their BMC")
 			}
-			return withClient(c.Context(), g, func(cl *client.Client) error { return runInstall(c, g, cl, args[0], o) })
+			reach := withDaemon // without one, nobody would install and nothing could be watched
+			if o.dryRun || o.noWait {
+				reach = withClient
+			}
+			return reach(c.Context(), g, func(cl *client.Client) error { return runInstall(c, g, cl, args[0], o) })
 		},
 	}
 	f := c.Flags()
