@@ -11,7 +11,7 @@ import (
 )
 
 func newImageCommand(g *globals) *cobra.Command {
-	c := &cobra.Command{Use: "image", Short: "The library of installation media"}
+	c := &cobra.Command{Use: "image", Short: "The library of installation media", Example: "  rackseed image add Rocky-9.6-x86_64-dvd.iso --name rocky9"}
 	c.AddCommand(newImageAddCommand(g), newImageListCommand(g), newImageRemoveCommand(g))
 	return c
 }

@@ -126,24 +126,60 @@ func newRootCommand() *cobra.Command {
 		newInstallCommand(g), newDisarmCommand(g), newEventsCommand(g),
 		newStormCommand(), newVersionCommand(g),
 	)
-	for _, c := range root.Commands() {
-		wrapArgs(c)
-	}
+	addHelpers(root)
+	finish(root)
 	return root
 }
 
-// wrapArgs gives wrong arguments the exit status of wrong usage.
-func wrapArgs(c *cobra.Command) {
-	if check := c.Args; check != nil {
-		c.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
-				return usageError("%w: see `%s --help`", err, c.CommandPath())
+// addHelpers adds what cobra would add by itself, with examples.
+func addHelpers(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Example = "  rackseed help plan check"
+		case "completion":
+			c.Example = "  source <(rackseed completion bash)"
+			for _, shell := range c.Commands() {
+				shell.Example = "  rackseed completion " + shell.Name() + " > rackseed-completion"
 			}
-			return nil
+		}
+	}
+}
+
+// finish gives wrong commands and wrong arguments the exit status of wrong
+// usage.
+func finish(c *cobra.Command) {
+	wrapArgs(c)
+	if c.HasSubCommands() {
+		c.Args, c.SuggestionsMinimumDistance = cobra.ArbitraryArgs, 2
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			hint := fmt.Sprintf("see `%s --help`", c.CommandPath())
+			if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+				hint = fmt.Sprintf("did you mean `%s %s`?", c.CommandPath(), like[0])
+			}
+			return usageError("there is no command `%s %s`: %s", c.CommandPath(), args[0], hint)
 		}
 	}
 	for _, sub := range c.Commands() {
-		wrapArgs(sub)
+		finish(sub)
+	}
+}
+
+func wrapArgs(c *cobra.Command) {
+	check := c.Args
+	if check == nil {
+		return
+	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return usageError("%w: see `%s --help`", err, c.CommandPath())
+		}
+		return nil
 	}
 }
 

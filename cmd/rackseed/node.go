@@ -14,7 +14,7 @@ import (
 )
 
 func newNodeCommand(g *globals) *cobra.Command {
-	c := &cobra.Command{Use: "node", Short: "Machines, planned and seen"}
+	c := &cobra.Command{Use: "node", Short: "Machines, planned and seen", Example: "  rackseed node list"}
 	list := &cobra.Command{
 		Use: "list [SELECTOR]", Short: "List machines", Args: cobra.MaximumNArgs(1),
 		Example: "  rackseed node list\n  rackseed node list 'role=compute & state=failed' --json",

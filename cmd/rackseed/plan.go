@@ -17,7 +17,7 @@ import (
 )
 
 func newPlanCommand(g *globals) *cobra.Command {
-	c := &cobra.Command{Use: "plan", Short: "Check the site plan and put it in force"}
+	c := &cobra.Command{Use: "plan", Short: "Check the site plan and put it in force", Example: "  rackseed plan check site.yaml"}
 	check := &cobra.Command{
 		Use: "check FILE", Short: "Say what is wrong with a plan, and where", Args: cobra.ExactArgs(1),
 		Example: "  rackseed plan check site.yaml\n  rackseed plan check site.yaml --json",
