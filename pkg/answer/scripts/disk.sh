@@ -3,11 +3,12 @@ sys=${RACKSEED_SYS:-/sys}
 dev=${RACKSEED_DEV:-/dev}
 mounts=${RACKSEED_MOUNTS:-/proc/mounts}
 
-# first FILE prints the first line of a file, without the blanks around it.
+# first FILE prints the first line of a file, without the blanks around it. What a disk says of
+# itself ends up in the kickstart, so nothing but ASCII passes.
 first() {
 	text=
 	[ ! -r "$1" ] || IFS=' 	' read -r text 2>/dev/null <"$1" || :
-	printf '%s' "$text"
+	printf '%s' "$text" | tr -cd ' -~'
 }
 
 upper() { tr 'a-z' 'A-Z'; }
@@ -30,7 +31,7 @@ links() {
 	done
 }
 
-property() { printf '%s\n' "$properties" | sed -n "s/^$1=//p"; }
+property() { printf '%s\n' "$properties" | sed -n "s/^$1=//p" | tr -cd ' -~\n'; }
 
 # inspect DISK learns what identifies it. A serial number has several sources that do not always
 # agree: the SCSI page is padded, and udev and the BMC may each know another one.

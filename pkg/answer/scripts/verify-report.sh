@@ -4,9 +4,9 @@ send() {
 		status=$(curl -s -m 10 -o /dev/null -w '%{http_code}' --data-binary "@$1" "$url/verified") || return 1
 		case $status in 2* | 404 | 409 | 410) return 0 ;; *) return 1 ;; esac
 	elif command -v wget >/dev/null 2>&1; then
-		wget -q -T 10 -t 1 -O /dev/null --post-file="$1" "$url/verified"
+		wget -q -T 10 -t 1 -O /dev/null --post-file="$1" "$url/verified" 2>/dev/null
 	else
-		python3 -c 'import sys, urllib.request as r; r.urlopen(sys.argv[2], open(sys.argv[1], "rb").read(), 10)' "$1" "$url/verified"
+		python3 -c 'import sys, urllib.request as r; r.urlopen(sys.argv[2], open(sys.argv[1], "rb").read(), 10)' "$1" "$url/verified" 2>/dev/null
 	fi
 }
 
