@@ -20,7 +20,8 @@ put() {
 # line MODE FILE TEXT adds a line to FILE, unless it is there.
 line() {
 	if ! grep -qxF -e "$3" "$ROOT$2" 2>/dev/null; then
-		{ cat "$ROOT$2" 2>/dev/null || :; printf '%s\n' "$3"; } | put "$1" "$2"
+		# grep ends a last line that has no end.
+		{ grep '' "$ROOT$2" 2>/dev/null || :; printf '%s\n' "$3"; } | put "$1" "$2"
 	fi
 	chmod "$1" "$ROOT$2"
 }
