@@ -273,6 +273,44 @@ func TestDiskLayoutFollowsFirmware(t *testing.T) {
 	}
 }
 
+// TestDiskIsToldToDebconf: partman may write only once a disk was chosen.
+func TestDiskIsToldToDebconf(t *testing.T) {
+	a := render(t, target(t, debian("13")))
+	script := string(a.Files[2].Data)
+	for _, tt := range []struct {
+		wwid, debconf string
+		ok            bool
+	}{{"naa.5000c500a1b2c3d4\n", "exit 0", true}, {"naa.1\n", "exit 0", false}, {"naa.5000c500a1b2c3d4\n", "exit 1", false}} {
+		for _, shell := range shells(t) {
+			sys, dev := sysfs(t, true, disk{name: "vda", files: map[string]string{"wwid": tt.wwid}})
+			selections := filepath.Join(t.TempDir(), "selections")
+			reports := filepath.Join(t.TempDir(), "reports")
+			fake := commands(t, map[string]string{
+				"udevadm": "exit 1", "dmesg": "", "ip": "", "lsblk": "", "debconf-set-selections": tt.debconf,
+				"curl": `for last; do :; done; echo "${last##*/}" >>` + reports,
+			})
+			out, err := runScript(t, shell, script, "PATH="+fake+":"+os.Getenv("PATH"), "RACKSEED_SYS="+sys, "RACKSEED_DEV="+dev,
+				"RACKSEED_SELECTIONS="+selections, "RACKSEED_CONSOLE=/dev/null")
+			told, _ := os.ReadFile(reports)
+			want := map[bool]string{true: "disk\n", false: "failed\nevidence\n"}[tt.ok]
+			if (err == nil) != tt.ok || string(told) != want {
+				t.Errorf("%s: %v, reported %q, want %q\n%s", shell, err, told, want, out)
+			}
+			written, _ := os.ReadFile(selections)
+			answers, err := readPreseed(string(written))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.ok && (answers["partman-auto/disk"] != "/dev/vda" || answers["grub-installer/bootdev"] != "/dev/vda" || answers["partman/confirm"] != "true") {
+				t.Errorf("%s: told debconf\n%s", shell, written)
+			}
+			if tt.wwid == "naa.1\n" && len(written) > 0 {
+				t.Errorf("%s: partman may write without a disk having been chosen", shell)
+			}
+		}
+	}
+}
+
 func TestSeveralSystemDisksAreRefused(t *testing.T) {
 	target := target(t, rocky9())
 	target.Intent.Disks = []site.DiskSelector{{WWN: "0x1"}, {WWN: "0x2"}}

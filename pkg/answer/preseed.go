@@ -116,7 +116,7 @@ func preseedLines(t *Target, w *words) ([]preseedLine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the address of the machine side: %w", err)
 	}
-	root, err := rootHash(t.Root, "!")
+	root, err := rootHash(t.Root, "*")
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func preseedLines(t *Target, w *words) ([]preseedLine, error) {
 		{value: "Debian's media carry an unsigned Release file; the medium itself was checked by its digest."},
 		{"debian-installer/allow_unauthenticated", "boolean", "true"},
 
-		{value: "Root without a password is locked; keys come with tune.sh."},
+		{value: "Root is locked by a hash that no password has (Debian 13 asks again when it is given !); keys come with tune.sh."},
 		{"passwd/root-login", "boolean", "true"},
 		{"passwd/root-password-crypted", "password", w.debconf("access.root", root)},
 		{"passwd/make-user", "boolean", "false"},
