@@ -112,29 +112,38 @@ func (b *demoBoard) verdict() error {
 	return nil
 }
 
-// maxRows is how many machines fit on a terminal; the page shows the rest.
-const maxRows = 30
-
-// draw paints over the last drawing.
+// draw paints over the last drawing. A line that the terminal would wrap, or
+// a row below its edge, would spoil the next one: both are cut; the page
+// shows everything.
 func (b *demoBoard) draw(w io.Writer) {
+	width, height := terminalSize(w)
+	lines := []string{
+		cut(fmt.Sprintf("Rackseed demo: %d simulated machines, %.0f× real time, real packets on loopback", len(b.rows), b.speed), width),
+		b.page, "",
+	}
+	for _, r := range b.rows[:min(len(b.rows), max(height-7, 3))] {
+		text := cut(fmt.Sprintf("  %-10s %-9s %s  %s", r.name, r.firmware, bar(r), b.words(r)), width)
+		lines = append(lines, strings.Replace(text, bar(r), b.paint(r.phase, bar(r)), 1))
+	}
+	lines = append(lines, "", cut("  "+b.counts(), width))
 	var out strings.Builder
 	if b.drawn > 0 {
 		fmt.Fprintf(&out, "\x1b[%dA", b.drawn)
 	}
-	line := func(format string, args ...any) {
-		fmt.Fprintf(&out, format+"\x1b[K\n", args...)
+	for _, l := range lines {
+		out.WriteString(l + "\x1b[K\n")
 	}
-	line("Rackseed demo: %d simulated machines, %.0f× real time, real packets on loopback", len(b.rows), b.speed)
-	line("%s", b.page)
-	line("")
-	rows := b.rows[:min(len(b.rows), maxRows)]
-	for _, r := range rows {
-		line("  %-10s %-9s %s  %s", r.name, r.firmware, b.paint(r.phase, bar(r)), b.words(r))
-	}
-	line("")
-	line("  %s", b.counts())
-	b.drawn = len(rows) + 5
+	b.drawn = len(lines)
 	_, _ = io.WriteString(w, out.String())
+}
+
+// cut shortens text to one line of a terminal.
+func cut(text string, width int) string {
+	runes := []rune(text)
+	if len(runes) < width {
+		return text
+	}
+	return string(runes[:max(width-2, 0)]) + "…"
 }
 
 func (b *demoBoard) words(r *demoRow) string {
@@ -144,9 +153,6 @@ func (b *demoBoard) words(r *demoRow) string {
 	}
 	if r.note != "" {
 		text += ": " + r.note
-	}
-	if len(text) > 70 {
-		text = text[:69] + "…"
 	}
 	return text
 }

@@ -36,6 +36,16 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
+// terminalSize is the columns and lines of the terminal that w is.
+func terminalSize(w io.Writer) (width, height int) {
+	if f, ok := w.(*os.File); ok {
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil {
+			return width, height
+		}
+	}
+	return 80, 24
+}
+
 // operatorName is who an arming is recorded under.
 func operatorName() string {
 	host, _ := os.Hostname()
