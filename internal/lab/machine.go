@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -113,7 +114,7 @@ func (l *Lab) qemuArgs(m Machine, tap, socket string) []string {
 			diskIndex = "1"
 		}
 		args = append(args,
-			"-drive", "if=none,id=d0,format=raw,file="+m.Disk, "-device", "virtio-blk-pci,drive=d0,id=disk0,bootindex="+diskIndex)
+			"-drive", "if=none,id=d0,format=raw,file="+optionValue(m.Disk), "-device", "virtio-blk-pci,drive=d0,id=disk0,bootindex="+diskIndex)
 	}
 	if m.Serial != "" {
 		args = append(args, "-smbios", "type=1,serial="+m.Serial)
@@ -147,7 +148,7 @@ func (l *Lab) firmwareArgs(m Machine) []string {
 	args := []string{
 		"-machine", "q35", "-cpu", "qemu64",
 		"-drive", "if=pflash,format=raw,readonly=on,file=" + ovmfCode,
-		"-drive", "if=pflash,format=raw,file=" + vars,
+		"-drive", "if=pflash,format=raw,file=" + optionValue(vars),
 	}
 	if m.Firmware == UEFIHTTP {
 		// Left on, PXE over IPv4 and then IPv6 time out first: two minutes.
@@ -157,6 +158,9 @@ func (l *Lab) firmwareArgs(m Machine) []string {
 	}
 	return args
 }
+
+// optionValue protects the commas of a value among QEMU's options.
+func optionValue(value string) string { return strings.ReplaceAll(value, ",", ",,") }
 
 func copyFile(to, from string) error {
 	data, err := os.ReadFile(from)
