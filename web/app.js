@@ -8,8 +8,10 @@ const log = document.getElementById('events');
 const nodes = new Map();
 const pending = new Set();
 
+// get gives undefined for what is not there any more.
 async function get(path) {
   const response = await fetch('/api/v1' + path, {headers: {Accept: 'application/json'}});
+  if (response.status === 404) return undefined;
   if (!response.ok) throw new Error((await response.json()).detail);
   return response.json();
 }
@@ -35,6 +37,11 @@ function show(node) {
   nodes.set(node.name, node);
 }
 
+function hide(name) {
+  nodes.delete(name);
+  document.getElementById('node-' + name)?.remove();
+}
+
 function count() {
   const counts = new Map();
   for (const n of nodes.values()) counts.set(n.state, (counts.get(n.state) || 0) + 1);
@@ -43,15 +50,20 @@ function count() {
 }
 
 // A storm of events about one machine becomes one question about it.
+function ask(name) {
+  if (pending.size === 0) setTimeout(refresh, 100);
+  pending.add(name);
+}
+
 async function refresh() {
   const names = [...pending];
   pending.clear();
   for (const name of names) {
     try {
-      show(await get('/nodes/' + encodeURIComponent(name)));
+      const node = await get('/nodes/' + encodeURIComponent(name));
+      if (node) show(node); else hide(name);
     } catch {
-      nodes.delete(name);
-      document.getElementById('node-' + name)?.remove();
+      setTimeout(() => ask(name), 2000); // the daemon is away: what is shown stays
     }
   }
   count();
@@ -64,19 +76,25 @@ function onEvent(event) {
   log.prepend(line);
   while (log.childElementCount > maxEvents) log.lastChild.remove();
   if (event.body.node !== undefined || event.kind.startsWith('node-')) {
-    if (pending.size === 0) setTimeout(refresh, 100);
-    pending.add(event.subject);
+    ask(event.subject);
   }
 }
 
-async function start() {
+async function showStatus() {
   const status = await get('/status');
   document.getElementById('site').textContent = status.site ? `Rackseed: ${status.site}` : 'Rackseed';
   const serving = status.serving;
   document.getElementById('serving').textContent = serving.note || `DHCP ${serving.dhcp} on ${(serving.interfaces || []).join(', ')}; ${serving.http}`;
+  return status;
+}
+
+async function start() {
+  const status = await showStatus();
   for (const node of await get('/nodes')) show(node);
   count();
   const source = new EventSource('/api/v1/events?since=' + status.seq);
+  source.onerror = () => { document.getElementById('serving').textContent = 'The daemon does not answer; the page goes on when it does.'; };
+  source.onopen = showStatus;
   for (const kind of ['plan-applied', 'node-planned', 'node-unplanned', 'image-added', 'image-removed', 'stranger-seen', 'lease-granted',
     'lease-released', 'address-declined', 'armed', 'disarmed', 'install-started', 'install-resumed', 'answer-served', 'install-progress',
     'install-done', 'install-failed', 'node-verified', 'evidence-stored', 'node-held']) {
