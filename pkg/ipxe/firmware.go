@@ -86,7 +86,7 @@ func ArchName(arch uint16) string {
 // a loader for PXE firmware, a URL for UEFI HTTP boot and for iPXE. Without
 // one, the firmware goes on to its next boot entry.
 func BootFile(c Client, d boot.Decision, s Server) (string, bool) {
-	if d.Action == boot.Ignore || d.Action == boot.Local && d.LocalBoot == site.LocalFirmware {
+	if d.Action == boot.Ignore || d.Action == boot.Local && withoutFile(c, d.LocalBoot) {
 		return "", false
 	}
 	if c.IPXE {
@@ -100,6 +100,12 @@ func BootFile(c Client, d boot.Decision, s Server) (string, bool) {
 		return s.HTTP + "/boot/" + loader, true
 	}
 	return loader, true
+}
+
+// withoutFile reports whether the firmware goes to its disk by itself when it
+// is told of no boot file.
+func withoutFile(c Client, way site.LocalBoot) bool {
+	return way == site.LocalFirmware || way == site.LocalAuto && c.Arch == ArchBIOS
 }
 
 // Port is the TCP port of the machine side.

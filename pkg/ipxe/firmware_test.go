@@ -22,6 +22,7 @@ func TestBootFile(t *testing.T) {
 		way    site.LocalBoot
 		boots  bool
 	}{
+		{boot.Local, site.LocalAuto, true}, // but for BIOS
 		{boot.Ignore, "", false},
 		{boot.Local, site.LocalFirmware, false},
 		{boot.Local, site.LocalExit, true},
@@ -42,7 +43,8 @@ func TestBootFile(t *testing.T) {
 				{ipxe.Client{Arch: arch, IPXE: true, HTTP: true}, url + "boot.ipxe"},
 			} {
 				want := kind.want
-				if !d.boots {
+				bios := arch == ipxe.ArchBIOS && d.action == boot.Local && d.way == site.LocalAuto
+				if !d.boots || bios {
 					want = ""
 				}
 				name := fmt.Sprintf("arch %d http %t ipxe %t %s %s", arch, kind.client.HTTP, kind.client.IPXE, d.action, d.way)

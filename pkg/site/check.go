@@ -414,7 +414,7 @@ func (c *checker) checkImageName(path, image string) {
 
 func (c *checker) checkLocalBoot(path string, b LocalBoot) {
 	switch b {
-	case "", LocalFirmware, LocalExit, LocalSanboot:
+	case LocalAuto, LocalFirmware, LocalExit, LocalSanboot:
 	default:
 		c.fail("local-boot-unknown", path, "use firmware, exit or sanboot", "%q is not a way to boot the local disk", b)
 	}

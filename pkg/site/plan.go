@@ -55,13 +55,18 @@ const (
 // which of them works, so a plan can choose per site and per node.
 type LocalBoot string
 
-// The three ways to boot the local disk.
+// The three ways to boot the local disk, and the choice among them.
 const (
+	// LocalAuto is LocalFirmware for BIOS and LocalExit for UEFI. EDK2 asks
+	// four times, for a minute, before it believes that there is no boot file,
+	// and again for each of its network entries: OVMF, which has four, reached
+	// its disk after five minutes, and after half a minute with LocalExit.
+	LocalAuto LocalBoot = ""
 	// LocalFirmware answers DHCP without a boot file: the firmware gives up
 	// on the network and tries its next boot entry. Nothing is transferred.
 	LocalFirmware LocalBoot = "firmware"
-	// LocalExit loads iPXE and exits from it with success, for firmware that
-	// stops at a network boot which offered no boot file.
+	// LocalExit loads iPXE and exits from it with an error, which makes a UEFI
+	// boot manager try its next entry (UEFI 2.10 section 3.1.1).
 	LocalExit LocalBoot = "exit"
 	// LocalSanboot loads iPXE and has it start the first disk itself, for
 	// firmware that does not go on to the next entry after iPXE exits.
@@ -233,14 +238,10 @@ func (s *Settings) ImageOf(n *Node) string {
 
 // LocalBootOf is the way that the node is sent to its disk.
 func (s *Settings) LocalBootOf(n *Node) LocalBoot {
-	switch {
-	case n.LocalBoot != "":
+	if n.LocalBoot != LocalAuto {
 		return n.LocalBoot
-	case s.Provision.LocalBoot != "":
-		return s.Provision.LocalBoot
-	default:
-		return LocalFirmware
 	}
+	return s.Provision.LocalBoot
 }
 
 // Address is the node's reserved address on the provisioning network.
