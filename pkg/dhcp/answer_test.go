@@ -312,6 +312,7 @@ func TestIdentity(t *testing.T) {
 func TestBootFile(t *testing.T) {
 	armed := func(h *history) { h.arm("n1") }
 	exit := func(s *site.Settings) { s.Provision.LocalBoot = site.LocalExit }
+	auto := func(s *site.Settings) { s.Provision.LocalBoot = site.LocalAuto }
 	http := func(arch byte) wire {
 		return ask(TypeDiscover, mac1).params().text(optClass, "HTTPClient:Arch:00016:UNDI:003001").opt(optArch, 0, arch)
 	}
@@ -329,6 +330,8 @@ func TestBootFile(t *testing.T) {
 			want: want{kind: TypeACK, yiaddr: "10.20.1.1", file: "snponly.efi", class: "PXEClient"}},
 		{name: "not armed: an address and no boot file", msg: ask(TypeDiscover, mac1).firmware(7), want: want{kind: TypeOffer, yiaddr: "10.20.1.1"}},
 		{name: "not armed, disk by iPXE exit: the loader", plan: exit, msg: ask(TypeDiscover, mac1).firmware(7), want: want{kind: TypeOffer, yiaddr: "10.20.1.1", file: "snponly.efi", class: "PXEClient"}},
+		{name: "not armed, BIOS, nothing chosen: no boot file", plan: auto, msg: ask(TypeDiscover, mac1).firmware(0), want: want{kind: TypeOffer, yiaddr: "10.20.1.1"}},
+		{name: "not armed, UEFI, nothing chosen: the loader", plan: auto, msg: ask(TypeDiscover, mac1).firmware(7), want: want{kind: TypeOffer, yiaddr: "10.20.1.1", file: "snponly.efi", class: "PXEClient"}},
 		{name: "an operating system gets none", state: armed, msg: ask(TypeDiscover, mac1).params(), want: want{kind: TypeOffer, yiaddr: "10.20.1.1"}},
 	})
 }

@@ -45,7 +45,7 @@ func (h *history) arm(node string) *history {
 func settings(edit func(*site.Settings)) site.Settings {
 	s := site.Settings{
 		Site: "test", Domain: "gz.example.net",
-		Provision: site.Provision{Network: "provision", DHCP: site.DHCPServer},
+		Provision: site.Provision{Network: "provision", DHCP: site.DHCPServer, LocalBoot: site.LocalFirmware},
 		Networks: map[string]site.Network{
 			"provision": {
 				Subnet: netip.MustParsePrefix("10.20.0.0/16"), Gateway: netip.MustParseAddr("10.20.0.254"),
