@@ -216,6 +216,11 @@ func (r *Running) PowerOff(ctx context.Context) error {
 	return r.Process.Wait(ctx)
 }
 
+// SetLink takes the cable out of the machine's card or puts it back; the card sees it.
+func (r *Running) SetLink(ctx context.Context, up bool) error {
+	return r.qmp.execute(ctx, "set_link", map[string]any{"name": "net0", "up": up})
+}
+
 // BootFirst makes the firmware try the network or else the disk first, from the next reset on.
 func (r *Running) BootFirst(ctx context.Context, network bool) error {
 	order := []string{"net0", "disk0"}
