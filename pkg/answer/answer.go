@@ -6,6 +6,7 @@ package answer
 
 import (
 	"fmt"
+	"net/url"
 
 	"github.com/rackseed/rackseed/pkg/profile"
 	"github.com/rackseed/rackseed/pkg/site"
@@ -79,10 +80,23 @@ func Render(t *Target) (Answers, error) {
 	if err != nil {
 		return Answers{}, err
 	}
+	if err := plainHTTP(t.Base); err != nil {
+		return Answers{}, err
+	}
 	switch kind {
 	case Kickstart:
 		return renderKickstart(t)
 	default:
 		return renderPreseed(t)
 	}
+}
+
+// plainHTTP refuses a base that is more than a scheme and an authority:
+// paths are put behind it, and Debian's installer takes it apart.
+func plainHTTP(base string) error {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || base != "http://"+u.Host {
+		return fmt.Errorf("the machine side is at %q: it must be http://ADDRESS:PORT", base)
+	}
+	return nil
 }

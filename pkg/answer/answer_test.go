@@ -116,3 +116,13 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s (-want +got):\n%s", path, diff)
 	}
 }
+
+// BenchmarkRender writes the answers of the 526 nodes of a large site.
+func BenchmarkRender(b *testing.B) {
+	target := target(b, rocky9())
+	for b.Loop() {
+		for range 526 {
+			render(b, target)
+		}
+	}
+}

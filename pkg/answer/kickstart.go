@@ -3,7 +3,6 @@ package answer
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -95,16 +94,28 @@ func (k *ks) option(name, field, value string) string {
 
 func (k *ks) comment(text string) { fmt.Fprintf(&k.b, "\n# %s\n", k.line("comment", text)) }
 
-// opensSection finds what pykickstart takes for the start or the end of a
-// section, or for an include, even in the middle of a script.
-var opensSection = regexp.MustCompile(`(?m)^\s*%(end|include|ksappend|packages|pre|pre-install|pre-uninstall|post|onerror|traceback|addon|anaconda|certificate)(\s|$)`)
-
 // section writes a script section.
 func (k *ks) section(header, body string) {
-	if at := opensSection.FindString(body); at != "" {
-		k.refuse("script", strings.TrimSpace(at), "starts a line and would end its kickstart section")
+	for line := range strings.Lines(body) {
+		if opensSection(line) {
+			k.refuse("script", strings.TrimSpace(line), "would end its kickstart section")
+		}
 	}
 	fmt.Fprintf(&k.b, "\n%s\n%s%%end\n", header, body)
+}
+
+// opensSection tells whether pykickstart takes a line for the start or the
+// end of a section, or for an include, even in the middle of a script.
+func opensSection(line string) bool {
+	line = strings.TrimLeft(line, " \t")
+	if !strings.HasPrefix(line, "%") {
+		return false
+	}
+	word := strings.Fields(line)[0]
+	return slices.Contains([]string{
+		"%end", "%include", "%ksappend", "%packages", "%pre", "%pre-install", "%pre-uninstall", "%post",
+		"%onerror", "%traceback", "%addon", "%anaconda", "%certificate",
+	}, word)
 }
 
 func kickstart(t *Target, d dialect) (string, error) {

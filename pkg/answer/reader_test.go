@@ -34,7 +34,7 @@ func readKickstart(text string) (document, error) {
 		case open != nil && word == "%end":
 			d.sections = append(d.sections, *open)
 			open = nil
-		case open != nil && regexp.MustCompile(`^%(pre|post|packages|include|onerror|traceback|addon|pre-install|ksappend)$`).MatchString(word):
+		case open != nil && slices.Contains(strings.Fields("%pre %post %packages %include %onerror %traceback %addon %pre-install %ksappend"), word):
 			return d, fmt.Errorf("line %d: %s inside %s", n+1, word, open.name)
 		case open != nil:
 			open.body += line

@@ -182,9 +182,7 @@ func verifyScript(t *Target) (string, error) {
 		check("sysctl "+v.Key, "kernel_parameter", v.Key, v.Value)
 	}
 	for _, l := range i.Limits {
-		if user, ok := sessionOf(l.Domain); ok {
-			check("limit "+l.Item, "limit", user, l.Item, fmt.Sprint(l.Value))
-		}
+		check("limit "+l.Item, "limit", l.Domain, l.Item, fmt.Sprint(l.Value))
 	}
 	if n := openFiles(i.Limits); n > 0 {
 		check("limit nofile", "service_limit", fmt.Sprint(n))
@@ -198,17 +196,4 @@ func verifyScript(t *Target) (string, error) {
 	s.say("}")
 	s.piece("verify-report")
 	return s.text()
-}
-
-// sessionOf names a user whose session shows a limit; a limit of a group
-// shows in nobody's for certain.
-func sessionOf(domain string) (string, bool) {
-	switch {
-	case domain == "*":
-		return "nobody", true
-	case onlyOf(domain, "_-."):
-		return domain, true
-	default:
-		return "", false
-	}
 }

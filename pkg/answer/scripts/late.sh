@@ -15,5 +15,5 @@ fi
 
 rm -f /target/etc/apt/apt.conf.d/00rackseed-installer /target/etc/dpkg/dpkg.cfg.d/rackseed-installer
 # The laptop leaves, and its repository with it.
-sed -i 's,^deb ,# only while Rackseed installed: &,' /target/etc/apt/sources.list
+[ ! -f /target/etc/apt/sources.list ] || sed -i 's,^deb ,# only while Rackseed installed: &,' /target/etc/apt/sources.list
 report "done"

@@ -16,15 +16,21 @@ resolves() {
 
 kernel_parameter() { differs "sysctl $1" "$(echo "$2" | tr -s '\t ' ' ')" "$(sysctl -n "$1" 2>/dev/null | tr -s '\t ' ' ')"; }
 
-# limit USER ITEM VALUE looks at a session of USER, where PAM puts limits in force.
+# limit DOMAIN ITEM VALUE looks at a session, where PAM puts limits in force. Whom the limit of a
+# group holds for cannot be told.
 limit() {
+	case $1 in
+	'*') user=nobody ;;
+	@* | *[!A-Za-z0-9._-]*) return ;;
+	*) user=$1 ;;
+	esac
 	case $2 in
 	nofile) row='Max open files' ;;
 	nproc) row='Max processes' ;;
 	*) return ;;
 	esac
-	got=$(su -s /bin/sh -c 'cat /proc/self/limits' "$1" 2>/dev/null | sed -n "s/^$row  *\([^ ]*\)  *\([^ ]*\) .*/\1 \2/p")
-	differs "limit $2 of $1" "$3 $3" "$got"
+	got=$(su -s /bin/sh -c 'cat /proc/self/limits' "$user" 2>/dev/null | sed -n "s/^$row  *\([^ ]*\)  *\([^ ]*\) .*/\1 \2/p")
+	differs "limit $2 of $user" "$3 $3" "$got"
 }
 
 # service_limit VALUE is what services get, which PAM has no say in.
