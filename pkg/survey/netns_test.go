@@ -243,6 +243,47 @@ func TestProber(t *testing.T) {
 	}
 }
 
+func TestProbeManyFindsEverySquatterAtOnce(t *testing.T) {
+	need(t)
+	p := newPair(t)
+	squatters := map[netip.Addr]bool{}
+	for _, a := range []string{"10.20.1.0", "10.20.2.77", "10.20.4.255"} {
+		p.run("ip", "-n", p.them, "addr", "add", a+"/16", "dev", "eth0")
+		squatters[netip.MustParseAddr(a)] = true
+	}
+	p.run("ip", "-n", p.them, "addr", "add", "10.99.0.5/24", "dev", "eth0")
+	p.run("ip", "-n", p.us, "route", "add", "10.99.0.0/24", "dev", "eth0")
+	var prober *Prober
+	p.inside(func() (err error) {
+		prober, err = OpenProber(t.Context(), "eth0")
+		return err
+	})
+	defer prober.Close()
+	var all []netip.Addr
+	for a := netip.MustParseAddr("10.20.1.0"); len(all) < 1024; a = a.Next() {
+		all = append(all, a)
+	}
+	inUse, err := prober.ProbeMany(t.Context(), all, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for a, by := range inUse {
+		if !squatters[a] || by == (site.MAC{}) {
+			t.Errorf("%s is said to be in use by %s", a, by)
+		}
+	}
+	if len(inUse) != len(squatters) {
+		t.Errorf("%d of %d squatters found: %v", len(inUse), len(squatters), inUse)
+	}
+	relayed := []netip.Addr{netip.MustParseAddr("10.99.0.4"), netip.MustParseAddr("10.99.0.5")}
+	if inUse, err := prober.ProbeMany(t.Context(), relayed, false); err != nil || len(inUse) != 1 {
+		t.Errorf("beyond a relay: %v, %v", inUse, err)
+	}
+	if len(prober.batches) != 0 {
+		t.Error("a batch is still listened for")
+	}
+}
+
 func TestFacts(t *testing.T) {
 	need(t)
 	p := newPair(t)

@@ -35,6 +35,7 @@ type Prober struct {
 	closed  chan struct{}
 	mu      sync.Mutex
 	waiting map[netip.Addr][]chan site.MAC
+	batches []*batch
 }
 
 // OpenProber opens the sockets of a Prober on an interface, which needs root
@@ -114,12 +115,19 @@ func (p *Prober) ask(a netip.Addr, onLink bool) error {
 			return err
 		}
 	}
+	// Without a route there is nobody to ask by ICMP; ARP has been asked.
+	if err := p.askICMP(a); err != nil && !onLink {
+		return err
+	}
+	return nil
+}
+
+func (p *Prober) askICMP(a netip.Addr) error {
 	echo, err := (&icmp.Message{Type: ipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: int(binary.BigEndian.Uint16(p.mac[4:])), Seq: 1, Data: []byte("is anybody there?")}}).Marshal(nil)
 	if err != nil {
 		return fmt.Errorf("probing %s: %w", a, err)
 	}
-	// Without a route there is nobody to ask by ICMP; ARP has been asked.
-	if _, err := p.icmp.WriteTo(echo, &net.IPAddr{IP: a.AsSlice()}); err != nil && !onLink {
+	if _, err := p.icmp.WriteTo(echo, &net.IPAddr{IP: a.AsSlice()}); err != nil {
 		return fmt.Errorf("probing %s: %w", a, err)
 	}
 	return nil
@@ -159,6 +167,9 @@ func (p *Prober) forget(a netip.Addr, c chan site.MAC) {
 func (p *Prober) tell(a netip.Addr, mac site.MAC) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, b := range p.batches {
+		b.heard(a, mac)
+	}
 	for _, c := range p.waiting[a] {
 		select {
 		case c <- mac:
