@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,11 +115,7 @@ func commands(t *testing.T, programs map[string]string) string {
 // runScript runs text with env added, and gives what it printed.
 func runScript(t *testing.T, shell []string, text string, env ...string) (string, error) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "script.sh")
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(shell[0], append(append([]string{}, shell[1:]...), file)...)
+	cmd := exec.Command(shell[0], append(slices.Clone(shell[1:]), scriptFile(t, text))...)
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -162,11 +159,11 @@ func TestDiskChoice(t *testing.T) {
 	}{
 		{name: "the only disk", disks: []disk{virtio}, want: "vda"},
 		{name: "the only disk beside a USB stick", every: true, disks: []disk{sata, stick}, want: "sda"},
-		{name: "two disks and no word of the plan", every: true, disks: []disk{sata, other}, reason: "2 disks fit"},
+		{name: "two disks and no word of the plan", disks: []disk{sata, other}, reason: "2 disks fit"},
 		{name: "no disk at all", reason: "no disk at all, is the driver of its controller missing?"},
 		{name: "only a USB stick", disks: []disk{stick}, reason: "sdc is attached by USB"},
 		{name: "WWN as lsblk prints it", disks: []disk{sata, other}, plan: sel(site.DiskSelector{WWN: "0x5000c500a1b2c3d4"}), want: "sda"},
-		{name: "WWN in upper case with colons", every: true, disks: []disk{sata, other}, plan: sel(site.DiskSelector{WWN: "50:00:C5:00:A1:B2:C3:D4"}), want: "sda"},
+		{name: "WWN in upper case with colons", disks: []disk{sata, other}, plan: sel(site.DiskSelector{WWN: "50:00:C5:00:A1:B2:C3:D4"}), want: "sda"},
 		{name: "WWN as sysfs prints it", disks: []disk{sata, other}, plan: sel(site.DiskSelector{WWN: "naa.5000c500deadbeef"}), want: "sdb"},
 		{name: "the start of a WWN", disks: []disk{sata, other}, plan: sel(site.DiskSelector{WWN: "0x5000c500"}), reason: "sda has another WWN"},
 		{name: "WWN of no disk", disks: []disk{sata}, plan: sel(site.DiskSelector{WWN: "0x5000c50011111111"}), reason: "no disk fits (wwn 0x5000c50011111111); sda has another WWN"},
@@ -176,13 +173,13 @@ func TestDiskChoice(t *testing.T) {
 		{name: "serial number that only udev knows", disks: []disk{other}, plan: sel(site.DiskSelector{Serial: "zc1abc"}), udev: "ID_SERIAL_SHORT=ZC1ABC", want: "sdb"},
 		{name: "serial number of virtio", disks: []disk{virtio}, plan: sel(site.DiskSelector{Serial: "disk0"}), want: "vda"},
 		{name: "serial number with a pattern", every: true, disks: []disk{virtio}, plan: sel(site.DiskSelector{Serial: "*"}), reason: "vda has another serial number"},
-		{name: "path", every: true, disks: []disk{sata, other}, plan: sel(site.DiskSelector{ByPath: "pci-0000:00:17.0-ata-2"}), want: "sdb"},
+		{name: "path", disks: []disk{sata, other}, plan: sel(site.DiskSelector{ByPath: "pci-0000:00:17.0-ata-2"}), want: "sdb"},
 		{name: "model with blanks or as udev writes it", every: true, disks: []disk{sata, other}, plan: sel(site.DiskSelector{Model: "intel_ssdsc2kg48"}), want: "sda"},
 		{name: "size", disks: []disk{sata, other}, plan: sel(site.DiskSelector{MinSize: gigabytes(1000)}), want: "sdb"},
 		{name: "size, upper bound", disks: []disk{sata, other}, plan: sel(site.DiskSelector{MaxSize: gigabytes(1000)}), want: "sda"},
 		{name: "solid state", disks: []disk{sata, other}, plan: sel(site.DiskSelector{Rotational: yes(false)}), want: "sda"},
 		{name: "rotating", disks: []disk{sata, other}, plan: sel(site.DiskSelector{Rotational: yes(true)}), want: "sdb"},
-		{name: "every field must match", every: true, disks: []disk{sata, other}, plan: sel(site.DiskSelector{WWN: "0x5000c500a1b2c3d4", Rotational: yes(true)}), reason: "sda is of the other kind"},
+		{name: "every field must match", disks: []disk{sata, other}, plan: sel(site.DiskSelector{WWN: "0x5000c500a1b2c3d4", Rotational: yes(true)}), reason: "sda is of the other kind"},
 		{name: "two of the same model", disks: []disk{nvme, with(nvme, "wwid", "eui.1")}[:1], plan: sel(site.DiskSelector{Model: "SAMSUNG MZVLB512HBJQ"}), want: "nvme0n1"},
 		{name: "ambiguous", disks: []disk{sata, with(other, "device/model", "INTEL SSDSC2KG48")}, plan: sel(site.DiskSelector{Model: "INTEL SSDSC2KG48"}), reason: "2 disks fit (model INTEL SSDSC2KG48), exactly one must: sda sdb; name the right one"},
 		{name: "a USB stick that the plan matches", disks: []disk{stick}, plan: sel(site.DiskSelector{MinSize: 1}), reason: "sdc is attached by USB"},
@@ -202,6 +199,7 @@ func TestDiskChoice(t *testing.T) {
 		}, reason: "sda shares md127 with sdb1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			target := target(t, rocky9())
 			target.Intent.Disks = tt.plan
 			script, err := preScript(target)

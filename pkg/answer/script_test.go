@@ -189,6 +189,15 @@ func within(t *testing.T, name string, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, name, args...)
 }
 
+func scriptFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "script.sh")
+	if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // laptop takes reports, after refusing the first few.
 type laptop struct {
 	*httptest.Server
@@ -292,6 +301,7 @@ func TestVerify(t *testing.T) {
 	} {
 		for _, sender := range []string{"curl", "wget", "python3"} {
 			t.Run(tt.name+"/"+sender, func(t *testing.T) {
+				t.Parallel()
 				laptop := newLaptop(t)
 				laptop.away = 3
 				root := t.TempDir()
@@ -310,11 +320,7 @@ func TestVerify(t *testing.T) {
 				}
 				// The script adds the usual folders for sbin, where no sender is.
 				path := only(t, sender, tt.fake)
-				file := filepath.Join(t.TempDir(), "verify")
-				if err := os.WriteFile(file, []byte(script), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				cmd := within(t, filepath.Join(path, "sh"), file, "--report")
+				cmd := within(t, filepath.Join(path, "sh"), scriptFile(t, script), "--report")
 				cmd.Env = []string{"PATH=" + path, "ROOT=" + root}
 				out, err := cmd.CombinedOutput()
 				if err != nil {
@@ -360,11 +366,7 @@ func TestVerifyGivesUpOnARefusal(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := only(t, "curl", healthy())
-	file := filepath.Join(t.TempDir(), "verify")
-	if err := os.WriteFile(file, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	cmd := within(t, filepath.Join(path, "sh"), file, "--report")
+	cmd := within(t, filepath.Join(path, "sh"), scriptFile(t, script), "--report")
 	cmd.Env = []string{"PATH=" + path, "ROOT=" + root}
 	if out, err := cmd.CombinedOutput(); err != nil || len(laptop.got) != 1 {
 		t.Errorf("%v after %d reports\n%s", err, len(laptop.got), out)
@@ -387,7 +389,7 @@ func TestReportsNeverFail(t *testing.T) {
 	}
 	for _, sender := range []string{"curl", "wget", "true"} {
 		t.Run(sender, func(t *testing.T) {
-			cmd := within(t, "sh", "-c", text)
+			cmd := within(t, "sh", scriptFile(t, text))
 			cmd.Env = []string{"PATH=" + only(t, sender, nil)}
 			if out, err := cmd.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "went on\n") {
 				t.Errorf("%v\n%s", err, out)
@@ -408,7 +410,7 @@ func TestReportsCarryTheirDetail(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cmd := within(t, "sh", "-c", text)
+			cmd := within(t, "sh", scriptFile(t, text))
 			cmd.Env = []string{"PATH=" + only(t, sender, nil)}
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
@@ -439,7 +441,7 @@ func TestEvidenceHasNoSecrets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cmd := within(t, "sh", "-c", text)
+			cmd := within(t, "sh", scriptFile(t, text))
 			cmd.Env = []string{"PATH=" + only(t, sender, map[string]string{"dmesg": "echo kernel", "ip": "echo eth0"})}
 			if out, err := cmd.CombinedOutput(); err != nil || len(laptop.got) != 1 {
 				t.Fatalf("%v, %d requests\n%s", err, len(laptop.got), out)
