@@ -83,6 +83,9 @@ type Report struct {
 // precedes what is known leads to none; a report that makes no sense at
 // all is an error.
 func Next(m *site.Machine, r Report, now time.Time) ([]site.Body, error) {
+	if !m.Speaks() && r.Stage != StageVerified {
+		return nil, nil
+	}
 	switch r.Stage {
 	case StageFailed:
 		return failed(m, r), nil
@@ -141,7 +144,7 @@ func done(m *site.Machine, now time.Time) []site.Body {
 // was done may have been lost on the way; a first boot proves it.
 func verified(m *site.Machine, r Report, now time.Time) ([]site.Body, error) {
 	bodies := done(m, now)
-	if len(bodies) == 0 && !m.Installed {
+	if len(bodies) == 0 && !m.Installed || !m.Speaks() {
 		return nil, fmt.Errorf("%s is %s: no install of it waits for a first boot", m.Node.Name, m.Phase)
 	}
 	return append(bodies, site.NodeVerified{Node: m.Node.Name, Attempt: m.Attempt.Number, Deviations: r.Deviations}), nil

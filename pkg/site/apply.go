@@ -153,7 +153,7 @@ func (s *State) change(name string, edit func(*Machine) error) error {
 		s.byToken.remove(old.Attempt.Token)
 	}
 	if m.Attempt.Token != "" {
-		if m.speaks() {
+		if m.Speaks() {
 			s.byToken.set(m.Attempt.Token, name)
 		} else {
 			s.byToken.remove(m.Attempt.Token)
@@ -162,10 +162,10 @@ func (s *State) change(name string, edit func(*Machine) error) error {
 	return nil
 }
 
-// speaks reports whether the attempt's token still means something: until
+// Speaks reports whether the attempt's token still means something: until
 // the machine is verified, so that its first boot can report, and after a
 // failure, so that its evidence arrives.
-func (m *Machine) speaks() bool {
+func (m *Machine) Speaks() bool {
 	switch m.Phase {
 	case PhaseBooting, PhaseInstalling, PhaseInstalled, PhaseReady, PhaseFailed:
 		return true
@@ -179,7 +179,7 @@ func (s *State) changeAttempt(name string, attempt int, edit func(*Machine)) err
 		if attempt != m.Attempt.Number {
 			return fmt.Errorf("%s is at attempt %d, not %d", name, m.Attempt.Number, attempt)
 		}
-		if !m.speaks() {
+		if !m.Speaks() {
 			return fmt.Errorf("attempt %d of %s is over: it is %s", attempt, name, m.Phase)
 		}
 		edit(m)

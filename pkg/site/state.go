@@ -168,7 +168,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	for _, m := range snap.Machines {
 		s.machines.set(m.Node.Name, m)
 		s.index(m.Node)
-		if m.Attempt.Token != "" && m.speaks() {
+		if m.Attempt.Token != "" && m.Speaks() {
 			s.byToken.set(m.Attempt.Token, m.Node.Name)
 		}
 	}
