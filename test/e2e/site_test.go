@@ -53,7 +53,7 @@ func newSite(t *testing.T) *site {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	// In server mode it listens for other servers first.
-	if _, err := daemon.Log.Wait(ctx, `serving DHCP`); err != nil {
+	if _, err := daemon.Log.Wait(ctx, `DHCP answers now`); err != nil {
 		t.Fatalf("%v\n%s", err, daemon.Log.Tail(40))
 	}
 	return s
