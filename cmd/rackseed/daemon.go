@@ -139,13 +139,13 @@ func (d *daemon) openSockets(ctx context.Context) error {
 		}
 		d.tftp = append(d.tftp, t)
 		at := netip.AddrPortFrom(l.addr, d.opts.httpPort)
-		m, err := net.Listen("tcp", at.String())
+		m, err := new(net.ListenConfig).Listen(ctx, "tcp", at.String())
 		if err != nil {
 			return holderOf(fmt.Errorf("opening the HTTP port of the machine side: %w; choose another with --http-port", err), "tcp", int(d.opts.httpPort))
 		}
 		d.machine = append(d.machine, m)
 	}
-	if err := d.openOperator(); err != nil {
+	if err := d.openOperator(ctx); err != nil {
 		return err
 	}
 	if d.mode == site.DHCPOff {
@@ -160,11 +160,11 @@ func (d *daemon) openSockets(ctx context.Context) error {
 
 // openOperator opens the socket of the CLI and the page. The log is locked by
 // now, so a socket that is still there belongs to nobody.
-func (d *daemon) openOperator() error {
+func (d *daemon) openOperator(ctx context.Context) error {
 	socket := (&globals{state: d.opts.state}).socket()
 	if d.opts.state != "" {
 		_ = os.Remove(socket) // if it cannot be removed, listening says so
-		l, err := net.Listen("unix", socket)
+		l, err := new(net.ListenConfig).Listen(ctx, "unix", socket)
 		if err != nil {
 			return fmt.Errorf("opening the daemon's socket: %w", err)
 		}
@@ -180,7 +180,7 @@ func (d *daemon) openOperator() error {
 	if err != nil || !at.Addr().IsLoopback() {
 		return usageError("--operator %s: the API has no login yet, so it listens on loopback only, such as 127.0.0.1:8090; reach it from elsewhere with `ssh -L 8090:127.0.0.1:8090`", d.opts.operator)
 	}
-	l, err := net.Listen("tcp", d.opts.operator)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", d.opts.operator)
 	if err != nil {
 		return holderOf(fmt.Errorf("opening the operator port: %w; choose another with --operator, or none with --operator ''", err), "tcp", int(at.Port()))
 	}
@@ -337,7 +337,7 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, log *slog.Lo
 	if err := server.Shutdown(end); err != nil {
 		_ = server.Close() // whoever still reads is cut off
 	}
-	<-served
+	_ = <-served // http.ErrServerClosed
 	return nil
 }
 
