@@ -31,7 +31,7 @@ demo: ## a simulated rack goes from power-off to ready: no root, no network
 
 test: loaders test-packages ## every test; skipped ones are listed by name at the end
 	@{ $(GO) test -race -json -timeout 10m $$(hack/packages.sh fast); \
-	   $(GO) test -json -p 1 -timeout 18m $$(hack/packages.sh slow); } | $(SUMMARY)
+	   $(GO) test -json -p 1 -parallel 3 -timeout 18m $$(hack/packages.sh slow); } | $(SUMMARY)
 
 test-packages:
 	@hack/debian-packages.sh go-race clients firmware

@@ -34,7 +34,9 @@ func TestMachineThatIsNotArmedBootsItsDisk(t *testing.T) {
 			name: "UEFI PXE firmware", firmware: lab.UEFIPXE, settings: settings{DHCP: "server", LocalBoot: "firmware"},
 			givesUp: `PXE-E16: No valid offer received`,
 		},
+		{name: "UEFI PXE beside the customer's DHCP", firmware: lab.UEFIPXE, settings: settings{DHCP: "proxy"}, script: true},
 		{name: "UEFI HTTP boot", firmware: lab.UEFIHTTP, settings: settings{DHCP: "server"}, script: true},
+		{name: "UEFI HTTP boot beside the customer's DHCP", firmware: lab.UEFIHTTP, settings: settings{DHCP: "proxy"}, script: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
