@@ -158,6 +158,11 @@ func (d *daemon) openSockets(ctx context.Context) error {
 	return nil
 }
 
+func listen(ctx context.Context, network, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(ctx, network, address)
+}
+
 // openOperator opens the socket of the CLI and the page. The log is locked by
 // now, so a socket that is still there belongs to nobody.
 func (d *daemon) openOperator(ctx context.Context) error {
@@ -337,7 +342,9 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, log *slog.Lo
 	if err := server.Shutdown(end); err != nil {
 		_ = server.Close() // whoever still reads is cut off
 	}
-	_ = <-served // http.ErrServerClosed
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving HTTP on %s: %w", l.Addr(), err)
+	}
 	return nil
 }
 

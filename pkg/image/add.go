@@ -111,26 +111,26 @@ type source struct {
 }
 
 func openSource(file string) (*source, error) {
-	real, err := filepath.Abs(file)
+	where, err := filepath.Abs(file)
 	if err == nil {
-		real, err = filepath.EvalSymlinks(real)
+		where, err = filepath.EvalSymlinks(where)
 	}
 	if err != nil {
 		return nil, err
 	}
 	// Stat before opening: opening a pipe would wait for its writer.
-	info, err := os.Stat(real)
+	info, err := os.Stat(where)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("it is not a file (%s); give the ISO file", info.Mode().Type())
 	}
-	f, err := os.Open(real)
+	f, err := os.Open(where)
 	if err != nil {
 		return nil, err
 	}
-	return &source{f, real, info}, nil
+	return &source{f, where, info}, nil
 }
 
 // examine refuses what cannot be used before any time is spent on it.

@@ -53,7 +53,7 @@ func (s *stored) acquire() (*os.File, *iso.Index, error) {
 	}
 	f, err := s.take()
 	if err != nil {
-		return nil, nil, fmt.Errorf("opening image %s: %w: %v", s.meta.Name, errUnavailable, err)
+		return nil, nil, fmt.Errorf("opening image %s: %w: %w", s.meta.Name, errUnavailable, err)
 	}
 	index, err := s.check(f)
 	if err != nil {

@@ -141,7 +141,7 @@ func TestPaths(t *testing.T) {
 		}
 	}
 	res, _ := get(t, srv, "POST", root+"/.treeinfo")
-	if res.StatusCode != 405 || res.Header.Get("Allow") != "GET, HEAD" {
+	if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST: %d, Allow %q", res.StatusCode, res.Header.Get("Allow"))
 	}
 }
@@ -209,7 +209,7 @@ func TestRanges(t *testing.T) {
 	t.Run("several", func(t *testing.T) {
 		res, body := get(t, srv, "GET", path, "Range: bytes=0-99,1000000-1199999,-5")
 		_, params, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
-		if err != nil || res.StatusCode != 206 || res.ContentLength != int64(len(body)) {
+		if err != nil || res.StatusCode != http.StatusPartialContent || res.ContentLength != int64(len(body)) {
 			t.Fatalf("%d, %v, %v", res.StatusCode, res.Header, err)
 		}
 		parts := multipart.NewReader(strings.NewReader(body), params["boundary"])
@@ -266,7 +266,7 @@ func TestManyReadersOfOneFile(t *testing.T) {
 		wg.Go(func() {
 			from := i * 10_001
 			res, body := get(t, srv, "GET", img.URLPath(bigName), fmt.Sprintf("Range: bytes=%d-", from))
-			if res.StatusCode != 206 || body != string(want[from:]) {
+			if res.StatusCode != http.StatusPartialContent || body != string(want[from:]) {
 				t.Errorf("reader %d: %d, %d bytes differ", i, res.StatusCode, len(body))
 			}
 		})
@@ -424,7 +424,7 @@ func TestSendfile(t *testing.T) {
 	}
 	var bodies [][]byte
 	for _, span := range []string{"", "bytes=1000000-5000000"} {
-		req, err := http.NewRequest("GET", strings.TrimSpace(url)+img.URLPath(bigName), nil)
+		req, err := http.NewRequest(http.MethodGet, strings.TrimSpace(url)+img.URLPath(bigName), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -197,8 +197,9 @@ func (l *Ledger) gather(first *call) []*call {
 // commit decides, folds and writes one group. Only what leaves the log
 // unusable is returned; the rest is told to the callers.
 func (l *Ledger) commit(ctx context.Context, group []*call) error {
-	draft, records, err := l.fold(group)
-	if err == nil && len(records) > 0 {
+	draft, records := l.fold(group)
+	var err error
+	if len(records) > 0 {
 		_, err = l.log.Append(context.WithoutCancel(ctx), l.State().Seq, records)
 	}
 	if err != nil {
@@ -234,7 +235,7 @@ func (c *call) answer(s *site.State, err error) {
 // fold runs every decision of the group on one draft. A decision whose events
 // do not fold is dropped with its error, and the others decide again on a
 // draft that it never touched.
-func (l *Ledger) fold(group []*call) (*site.State, [][]byte, error) {
+func (l *Ledger) fold(group []*call) (*site.State, [][]byte) {
 	for {
 		draft := l.State().Fork()
 		var records [][]byte
@@ -251,7 +252,7 @@ func (l *Ledger) fold(group []*call) (*site.State, [][]byte, error) {
 			records = append(records, added...)
 		}
 		if !spoiled {
-			return draft, records, nil
+			return draft, records
 		}
 	}
 }

@@ -173,7 +173,7 @@ func (l *loop) adopt(now time.Time) {
 // backlog holds up the others.
 func (l *loop) receive(s *session, now time.Time) {
 	n, err := unix.Read(s.fd, l.in[:])
-	if err == unix.ECONNREFUSED {
+	if errors.Is(err, unix.ECONNREFUSED) {
 		l.gone(s, now)
 		return
 	}
@@ -261,10 +261,10 @@ func (l *loop) finish(s *session, o Outcome, why string, now time.Time) {
 
 // send puts a burst on the wire and ends the session when that is pointless.
 func (l *loop) send(s *session, b burst, now time.Time) {
-	switch err := l.transmit(s, b); err {
-	case errGone:
+	switch err := l.transmit(s, b); {
+	case errors.Is(err, errGone):
 		l.gone(s, now)
-	case errContent:
+	case errors.Is(err, errContent):
 		_, _ = unix.Write(s.fd, errorPacket(codeUndefined, "file cannot be read"))
 		l.finish(s, Aborted, err.Error(), now)
 	}
@@ -297,7 +297,7 @@ func (l *loop) transmit(s *session, b burst) error {
 }
 
 func gone(err error) error {
-	if err == unix.ECONNREFUSED {
+	if errors.Is(err, unix.ECONNREFUSED) {
 		return errGone
 	}
 	return nil
@@ -306,7 +306,7 @@ func gone(err error) error {
 // cannotSegment knows the ways in which a kernel, or a device without checksum
 // offload, or a path whose MTU shrank, declines UDP_SEGMENT.
 func cannotSegment(err error) bool {
-	return err == unix.EINVAL || err == unix.EIO || err == unix.EMSGSIZE
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EIO) || errors.Is(err, unix.EMSGSIZE)
 }
 
 func (s *session) perWrite() uint64 {

@@ -12,7 +12,9 @@ const maxName = 255
 // than decoded: whoever opens the file must not be tempted to.
 func cleanName(name string) (string, bool) {
 	// Some ROMs take the DHCP end option (255) for the last byte of option 67.
-	name = strings.TrimRight(name, "\xff")
+	for strings.HasSuffix(name, "\xff") {
+		name = name[:len(name)-1]
+	}
 	if name == "" || len(name) > maxName || !utf8.ValidString(name) {
 		return "", false
 	}

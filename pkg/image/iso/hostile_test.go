@@ -190,7 +190,6 @@ func TestMillionEntriesAreRefusedInLittleMemory(t *testing.T) {
 	n := b.dir(firstFree, recs...)
 	copy(b.sectors[16][156:], dirRecord("\x00", firstFree, n*sectorSize, flagDirectory, nil))
 	img := b.bytes()
-	recs, b = nil, nil
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
