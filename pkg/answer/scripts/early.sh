@@ -46,4 +46,5 @@ watch_log() {
 		return
 	done
 }
-watch_log </dev/null >/dev/null 2>&1 &
+# The installer waits until whoever holds its pipes has gone: of a child left behind it would wait for ever.
+watch_log </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
