@@ -135,7 +135,7 @@ func lookForServers(ctx context.Context, iface string) ([]string, error) {
 // openProbers opens a prober for each interface with addresses to give from
 // a pool. Without the right to open raw sockets nothing is probed, and that
 // is said.
-func (d *daemon) openProbers(ctx context.Context) (close func()) {
+func (d *daemon) openProbers(ctx context.Context) (closeAll func()) {
 	probers := map[string]*survey.Prober{}
 	for _, l := range d.links {
 		if l.name == "" || d.dhcp == nil {
@@ -155,6 +155,13 @@ func (d *daemon) openProbers(ctx context.Context) (close func()) {
 				return false, site.MAC{}, nil
 			}
 			return p.Probe(ctx, a, onLink)
+		}
+		d.dhcp.ProbeMany = func(ctx context.Context, iface string, addrs []netip.Addr, onLink bool) (map[netip.Addr]site.MAC, error) {
+			p, ok := probers[iface]
+			if !ok {
+				return nil, nil
+			}
+			return p.ProbeMany(ctx, addrs, onLink)
 		}
 	}
 	return func() {

@@ -45,6 +45,8 @@ type Answer struct {
 	// Probe must be found silent, and the question be decided again, before
 	// anything is said.
 	Probe netip.Addr
+	// NewOwner says that the pool loses an address by this offer.
+	NewOwner bool
 	// Drop says that the client gave up its offer.
 	Drop bool
 	// Exhausted says that the pool had nothing left.

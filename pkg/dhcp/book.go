@@ -27,7 +27,9 @@ type Book struct {
 	holder map[site.MAC]netip.Addr
 	probes map[netip.Addr]probe
 	nodes  map[site.MAC]string
-	full   time.Time // the pool had nothing left until then
+	ready  []netip.Addr       // found silent before anybody asked, held by nobody
+	place  map[netip.Addr]int // of each address in ready
+	full   time.Time          // the pool had nothing left until then
 }
 
 type hold struct {
@@ -48,6 +50,7 @@ func NewBook() *Book {
 		holder: map[site.MAC]netip.Addr{},
 		probes: map[netip.Addr]probe{},
 		nodes:  map[site.MAC]string{},
+		place:  map[netip.Addr]int{},
 	}
 }
 
@@ -69,6 +72,7 @@ func (b *Book) Hold(a netip.Addr, m site.MAC, now time.Time) bool {
 	if !ok && len(b.holds) >= maxHolds && !b.sweep(now) {
 		return false
 	}
+	b.take(a)
 	b.holds[a] = hold{mac: m, until: now.Add(holdTime)}
 	b.holder[m] = a
 	return true
@@ -79,6 +83,7 @@ func (b *Book) Hold(a netip.Addr, m site.MAC, now time.Time) bool {
 func (b *Book) Given(a netip.Addr) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.take(a)
 	delete(b.probes, a)
 }
 
@@ -101,6 +106,59 @@ func (b *Book) Probed(a netip.Addr, busy bool, occupant site.MAC, now time.Time)
 		return
 	}
 	b.probes[a] = probe{occupant: occupant, busy: busy, until: now.Add(probeTime)}
+}
+
+// scouted records what a probe found that nobody waited for. It reports
+// whether a station was found that was not known.
+func (b *Book) scouted(a netip.Addr, busy bool, occupant site.MAC, now time.Time) (news bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.probes) >= maxHolds && !b.sweep(now) {
+		return false
+	}
+	news = busy && !b.probes[a].busy
+	b.probes[a] = probe{occupant: occupant, busy: busy, until: now.Add(probeTime)}
+	h, held := b.holds[a]
+	switch _, in := b.place[a]; {
+	case busy || held && now.Before(h.until):
+		b.take(a)
+	case !in:
+		b.place[a] = len(b.ready)
+		b.ready = append(b.ready, a)
+	}
+	return news
+}
+
+// take removes an address from those that are ready.
+func (b *Book) take(a netip.Addr) {
+	i, ok := b.place[a]
+	if !ok {
+		return
+	}
+	last := b.ready[len(b.ready)-1]
+	b.ready[i], b.place[last] = last, i
+	b.ready = b.ready[:len(b.ready)-1]
+	delete(b.place, a)
+}
+
+// unready withdraws an address that was ready.
+func (b *Book) unready(a netip.Addr) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.take(a)
+}
+
+// aging lists what is ready, but not for long any more, and counts all that
+// is ready.
+func (b *Book) aging(now time.Time) (old []netip.Addr, ready int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, a := range b.ready {
+		if !now.Add(scoutRenew).Before(b.probes[a].until) {
+			old = append(old, a)
+		}
+	}
+	return old, len(b.ready)
 }
 
 // Learn remembers which node showed its UUID from this MAC, because the
@@ -161,6 +219,38 @@ func (b *Book) probed(a netip.Addr, now time.Time) (p probe, ok bool) {
 	defer b.mu.Unlock()
 	p, ok = b.probes[a]
 	return p, ok && now.Before(p.until)
+}
+
+// isReady reports whether an address was found silent before anybody asked,
+// and remains so long enough for an offer.
+func (b *Book) isReady(a netip.Addr, now time.Time) bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, ok := b.place[a]
+	return ok && b.lasts(a, now)
+}
+
+// readyAt gives one of the addresses that isReady is true of. Which one
+// follows from i until the next change.
+func (b *Book) readyAt(i int, now time.Time) (netip.Addr, bool) {
+	if b == nil {
+		return netip.Addr{}, false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.ready) == 0 {
+		return netip.Addr{}, false
+	}
+	a := b.ready[i%len(b.ready)]
+	return a, b.lasts(a, now)
+}
+
+func (b *Book) lasts(a netip.Addr, now time.Time) bool {
+	p, ok := b.probes[a]
+	return ok && !p.busy && now.Add(scoutMargin).Before(p.until)
 }
 
 func (b *Book) nodeOf(m site.MAC) string {

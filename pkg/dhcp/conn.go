@@ -162,6 +162,11 @@ func (c *conn) id(subnet netip.Prefix) *identity {
 	return &c.ids[0]
 }
 
+// on reports whether ARP on this link reaches the stations of a network.
+func (c *conn) on(subnet netip.Prefix) bool {
+	return c.ifi != nil && subnet.Contains(c.id(subnet).addr)
+}
+
 // openRaw lets c send frames of its own. Without it, replies are broadcast.
 func (c *conn) openRaw() error {
 	if c.ifi == nil || len(c.ifi.HardwareAddr) != 6 {

@@ -80,10 +80,14 @@ var errTaken = errors.New("every address that was tried turned out to be in use"
 func (e *exchange) probe(ctx context.Context) error {
 	a, q := e.answer.Probe, &e.m.req
 	pool := e.answer.Hold.IsValid()
+	if pool {
+		e.s.scout.want(e.now)
+	}
 	if pool && !e.s.book.Hold(a, q.MAC, e.now) {
 		return nil
 	}
-	busy, by, err := e.s.Probe(ctx, e.c.link.Interface, a, !q.GIAddr.IsValid())
+	net, _ := e.state.Settings.ProvisionNetwork()
+	busy, by, err := e.s.Probe(ctx, e.c.link.Interface, a, !q.GIAddr.IsValid() || e.c.on(net.Subnet))
 	if err != nil {
 		// No answer can be had, so none may be waited for: the client's own
 		// check (RFC 2131 section 4.4.1) remains.
@@ -132,6 +136,9 @@ func (e *exchange) finish(err error) {
 	}
 	if a.Drop {
 		s.book.Drop(q.MAC)
+	}
+	if a.NewOwner {
+		s.scout.want(e.now)
 	}
 	if a.Exhausted {
 		s.book.SetExhausted(e.now)

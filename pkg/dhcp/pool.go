@@ -27,9 +27,11 @@ func (d *decision) offerPool() {
 	}
 	d.a.Hold, d.a.Why = a, "from the pool"
 	t := d.s.Settings.LeaseTime()
-	if rest, ok := d.rest(a); ok && rest > t/2 {
+	rest, has := d.rest(a)
+	if has && rest > t/2 {
 		t = rest
 	}
+	d.a.NewOwner = !has
 	d.lease(TypeOffer, a, t)
 }
 
@@ -46,14 +48,38 @@ func (d *decision) choose() (netip.Addr, bool) {
 	if d.free(d.req.Requested) {
 		return d.req.Requested, true
 	}
-	if d.cfg.Book.exhausted(d.now) {
-		return netip.Addr{}, false
-	}
 	pool := d.s.Settings.Provision.Pool
 	size := pool.Size()
 	start := int(spread(d.req.MAC) % uint64(size))
+	if a, ok := d.ready(pool, start); ok {
+		return a, true
+	}
+	if d.cfg.Book.exhausted(d.now) {
+		return netip.Addr{}, false
+	}
 	for i := range size {
 		if a, ok := pool.At((start + i) % size); ok && d.free(a) {
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// readyTries is how many addresses that were probed ahead are looked at: one
+// is enough unless the plan or the clock just moved.
+const readyTries = 8
+
+// ready prefers, of the addresses that were already found silent, the one at
+// the client's place: its offer need not wait for a probe.
+func (d *decision) ready(pool site.Range, start int) (netip.Addr, bool) {
+	if !d.cfg.Probe {
+		return netip.Addr{}, false
+	}
+	if a, ok := pool.At(start); ok && d.cfg.Book.isReady(a, d.now) && d.free(a) {
+		return a, true
+	}
+	for i := range readyTries {
+		if a, ok := d.cfg.Book.readyAt(start+i, d.now); ok && d.free(a) {
 			return a, true
 		}
 	}

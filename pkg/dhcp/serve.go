@@ -39,11 +39,13 @@ type Server struct {
 	ProxyPort int               // zero means 4011
 	HTTPPort  int               // of the machine side, for URLs; zero means 80
 	Probe     Probe             // nil means that pool addresses are not probed
+	ProbeMany ProbeMany         // nil means that no address is probed before it is asked for
 	Clock     func() time.Time  // nil means time.Now
 	Log       *slog.Logger      // nil means silence
 	Observe   func(Observation) // called for every message, from several goroutines; nil is allowed
 
 	book      *Book
+	scout     *scout
 	watch     *watch
 	conns     []*conn
 	slots     chan struct{} // bounds the goroutines that wait for a probe or a commit
@@ -110,7 +112,7 @@ func (s *Server) defaults() {
 	if s.HTTPPort == 0 {
 		s.HTTPPort = 80
 	}
-	s.book, s.watch = NewBook(), newWatch()
+	s.book, s.watch, s.scout = NewBook(), newWatch(), newScout(s)
 	s.slots = make(chan struct{}, maxWaiting)
 	s.packets.New = func() any { return new(message) }
 }
@@ -175,6 +177,9 @@ func (s *Server) Counts() Counts {
 func (s *Server) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if s.Probe != nil && s.ProbeMany != nil {
+		s.workers.Go(func() { s.scout.run(ctx) })
+	}
 	errs := make(chan error, len(s.conns))
 	for _, c := range s.conns {
 		go func() { errs <- s.receive(ctx, c) }()

@@ -364,6 +364,17 @@ func TestNobodyIsToldTooMuch(t *testing.T) {
 				p := given[a]
 				return r.clock.Now().Before(p.until) && p.acked, p.mac, nil
 			}
+			r.server.ProbeMany = func(_ context.Context, _ string, addrs []netip.Addr, _ bool) (map[netip.Addr]site.MAC, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				inUse := map[netip.Addr]site.MAC{}
+				for _, a := range addrs {
+					if p := given[a]; r.clock.Now().Before(p.until) && p.acked {
+						inUse[a] = p.mac
+					}
+				}
+				return inUse, nil
+			}
 		}, loopbackWorld()...)
 		defer r.stop()
 		macs := []site.MAC{mac1, macB, mac2, alien, {2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}, {2, 0, 0, 0, 0, 3}, {2, 0, 0, 0, 0, 4}}
