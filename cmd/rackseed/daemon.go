@@ -158,11 +158,6 @@ func (d *daemon) openSockets(ctx context.Context) error {
 	return nil
 }
 
-func listen(ctx context.Context, network, address string) (net.Listener, error) {
-	var lc net.ListenConfig
-	return lc.Listen(ctx, network, address)
-}
-
 // openOperator opens the socket of the CLI and the page. The log is locked by
 // now, so a socket that is still there belongs to nobody.
 func (d *daemon) openOperator(ctx context.Context) error {

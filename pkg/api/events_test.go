@@ -42,7 +42,7 @@ func follow(t *testing.T, base, query, lastID string) *stream {
 		r.Header.Set("Last-Event-ID", lastID)
 	}
 	c := &http.Client{Transport: &http.Transport{}}
-	resp, err := c.Do(r) //nolint:bodyclose // the stream closes it
+	resp, err := c.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

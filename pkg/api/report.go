@@ -35,6 +35,7 @@ type EvidenceStore interface {
 // proof: it may come from an address that only the installed system has.
 func (h *Machine) report(w http.ResponseWriter, r *http.Request) {
 	hash := seal.HashToken(chi.URLParam(r, "token"))
+	within(w, time.Minute)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReport))
 	if err != nil {
 		http.Error(w, "the report is too long or was cut off", http.StatusBadRequest)
@@ -68,6 +69,13 @@ func (h *Machine) report(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// within bounds how long a machine may take to send its body. The server has
+// no bound for all requests, because it would end long downloads.
+func within(w http.ResponseWriter, d time.Duration) {
+	// A writer that cannot do it belongs to a test or to this process.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(d))
+}
+
 // reportOf reads the lines of a report: with StageVerified each is a
 // deviation, otherwise the first is the detail.
 func reportOf(stage install.Stage, text string) install.Report {
@@ -93,6 +101,7 @@ func (h *Machine) evidence(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no attempt has this token", http.StatusNotFound)
 		return
 	}
+	within(w, 10*time.Minute)
 	log := h.Log.With("node", m.Node.Name, "attempt", m.Attempt.Number)
 	e, err := h.Evidence.Save(r.Context(), m.Node.Name, m.Attempt.Number, r.Body, maxEvidence)
 	if err != nil {

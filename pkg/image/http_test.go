@@ -359,18 +359,18 @@ func TestUnservableImages(t *testing.T) {
 	if err := os.Chtimes(stored, time.Time{}, added); err != nil {
 		t.Fatal(err)
 	}
-	if res, _ := get(t, srv, "GET", path); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
+	if res, _ := get(t, srv, "GET", path); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
 		t.Errorf("unverified: %d, %v", res.StatusCode, res.Header)
 	}
 	l.running.Wait()
-	if res, _ := get(t, srv, "GET", path); res.StatusCode != 200 {
+	if res, _ := get(t, srv, "GET", path); res.StatusCode != http.StatusOK {
 		t.Errorf("verified: %d", res.StatusCode)
 	}
 	flip(t, stored, 40_000)
 	if err := l.Verify(context.Background(), img.Name, nil); !errors.Is(err, ErrFault) {
 		t.Fatal(err)
 	}
-	if res, _ := get(t, srv, "GET", path); res.StatusCode != 500 {
+	if res, _ := get(t, srv, "GET", path); res.StatusCode != http.StatusInternalServerError {
 		t.Errorf("damaged: %d", res.StatusCode)
 	}
 }
