@@ -114,7 +114,7 @@ func (l *Lab) qemuArgs(m Machine, tap, socket string) []string {
 			diskIndex = "1"
 		}
 		args = append(args,
-			"-drive", "if=none,id=d0,format=raw,file="+optionValue(m.Disk), "-device", "virtio-blk-pci,drive=d0,id=disk0,bootindex="+diskIndex)
+			"-drive", "if=none,id=d0,format=raw,cache=unsafe,file="+optionValue(m.Disk), "-device", "virtio-blk-pci,drive=d0,id=disk0,bootindex="+diskIndex)
 	}
 	if m.Serial != "" {
 		args = append(args, "-smbios", "type=1,serial="+m.Serial)

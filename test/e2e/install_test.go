@@ -7,8 +7,6 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -40,8 +38,6 @@ func TestDebianInstallsItself(t *testing.T) {
 		t.Fatalf("the install: %v\n%s\nthe machine's console ends with:\n%s", err, install.Log.Tail(40), machine.Serial.Tail(40))
 	}
 	t.Logf("ready %.0f s after power-on", time.Since(start).Seconds())
-	s.timeline(t)
-
 	s.isReady(t)
 	s.isTuned(t, ctx)
 
@@ -91,16 +87,6 @@ func (s *site) isTuned(t *testing.T, ctx context.Context) {
 			t.Errorf("on the node, %s says %q (error %v), want %q", check.command, got, err, check.want)
 		}
 	}
-}
-
-// timeline keeps the event log as an artifact and prints when each stage was reached.
-func (s *site) timeline(t *testing.T) {
-	t.Helper()
-	log := s.rackseed(t, "events", "--json")
-	if err := os.WriteFile(filepath.Join(s.Dir(), "events.jsonl"), []byte(log), 0o644); err != nil {
-		t.Error(err)
-	}
-	t.Logf("the log:\n%s", s.rackseed(t, "events"))
 }
 
 func (s *site) show(t *testing.T) (shown struct {

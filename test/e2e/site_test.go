@@ -50,6 +50,7 @@ func newSite(t *testing.T) *site {
 	s.rackseed(t, "image", "add", iso, "--name", "debian13")
 	daemon := s.server.Start(s.binary, "serve", "--plan", s.writePlan(t, filepath.Base(iso), public),
 		"--interface", lab.Interface, "--state", s.state)
+	t.Cleanup(func() { s.keepLog(t) })
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	// In server mode it listens for other servers first.
@@ -165,6 +166,31 @@ func (s *site) rackseed(t *testing.T, args ...string) string {
 		t.Fatalf("rackseed %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return out
+}
+
+// keepLog keeps the event log as an artifact, however the test ended, and prints when each stage was
+// reached.
+func (s *site) keepLog(t *testing.T) {
+	for _, form := range []struct {
+		file string
+		args []string
+	}{
+		{"events.jsonl", []string{"events", "--json"}},
+		{"events.txt", []string{"events"}},
+		{"node.json", []string{"node", "show", node, "--json"}},
+	} {
+		// The test's own context has ended by now.
+		out, err := s.server.Command(context.Background(), s.binary, append(form.args, "--state", s.state)...).CombinedOutput()
+		if err != nil {
+			t.Errorf("keeping %s: %v: %s", form.file, err, out)
+		}
+		if err := os.WriteFile(filepath.Join(s.Dir(), form.file), out, 0o644); err != nil {
+			t.Error(err)
+		}
+		if form.file == "events.txt" {
+			t.Logf("the log:\n%s", out)
+		}
+	}
 }
 
 // waitState returns when node show tells the state.

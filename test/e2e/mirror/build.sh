@@ -43,7 +43,7 @@ site=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(SITE)' |
 apt_root() {
 	local dir=$cache/apt/$1 status=$2
 	shift 2
-	rm -rf "$dir/etc" "$dir/state"
+	rm -rf "${dir:?}/etc" "$dir/state"
 	mkdir -p "$dir"/{etc/apt.conf.d,etc/preferences.d,etc/sources.list.d,state/lists/partial,cache/archives/partial}
 	cp "$status" "$dir/state/status"
 	printf '%s\n' "$@" >"$dir/etc/sources.list"
