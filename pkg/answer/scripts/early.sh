@@ -46,5 +46,9 @@ watch_log() {
 		return
 	done
 }
-# The installer waits until whoever holds its pipes has gone: of a child left behind it would wait for ever.
-watch_log </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
+# The installer waits until whoever holds its pipes has gone: of a child left behind it would wait
+# for ever. exec, because a redirected function keeps a copy of what it will restore.
+(
+	exec </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+	watch_log
+) &
