@@ -53,7 +53,8 @@ func (s *stored) acquire() (*os.File, *iso.Index, error) {
 	}
 	f, err := s.take()
 	if err != nil {
-		return nil, nil, fmt.Errorf("opening image %s: %w: %w", s.meta.Name, errUnavailable, err)
+		// Not wrapped: a disk that is away must not pass for a file that is not in the image.
+		return nil, nil, fmt.Errorf("opening image %s: %w: %s", s.meta.Name, errUnavailable, err.Error())
 	}
 	index, err := s.check(f)
 	if err != nil {
