@@ -198,7 +198,7 @@ func (d *daemon) closeSockets() {
 }
 
 func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
-	files := &tftp.Server{Open: d.openBootFile, Observe: d.observeTFTP, Log: d.log}
+	files := &tftp.Server{Open: d.openBootFile, Log: d.log}
 	for _, l := range d.tftp {
 		group.Go(func() error { return files.Serve(ctx, l) })
 	}
@@ -309,10 +309,6 @@ func (d *daemon) recordStrangers(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-func (d *daemon) observeTFTP(t tftp.Transfer) {
-	d.log.Debug("tftp", "name", t.Name, "client", t.Client, "outcome", t.Outcome, "bytes", t.Bytes, "took", t.Took, "resent", t.Resent, "why", t.Why)
 }
 
 func (d *daemon) observeHTTP(s api.Served) {
