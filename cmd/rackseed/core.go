@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -190,11 +191,16 @@ func (dir evidenceFolder) Save(_ context.Context, node string, attempt int, r io
 		return site.Evidence{}, fmt.Errorf("keeping evidence: %w", err)
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	sum, n, err := hashTo(f, io.LimitReader(r, limit))
+	body := bufio.NewReader(io.LimitReader(r, limit))
+	kind := ".tar"
+	if magic, _ := body.Peek(2); string(magic) == "\x1f\x8b" {
+		kind = ".tar.gz" // Debian's installer has no gzip
+	}
+	sum, n, err := hashTo(f, body)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return site.Evidence{}, fmt.Errorf("keeping evidence: %w", err)
 	}
-	name := fmt.Sprintf("%s-attempt%d-%s.tar.gz", node, attempt, sum[:12])
+	name := fmt.Sprintf("%s-attempt%d-%s%s", node, attempt, sum[:12], kind)
 	if err := os.Rename(f.Name(), filepath.Join(string(dir), name)); err != nil {
 		return site.Evidence{}, fmt.Errorf("keeping evidence: %w", err)
 	}
