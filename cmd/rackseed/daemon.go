@@ -19,6 +19,7 @@ import (
 
 	"github.com/rackseed/rackseed/pkg/api"
 	"github.com/rackseed/rackseed/pkg/dhcp"
+	"github.com/rackseed/rackseed/pkg/image"
 	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/site"
@@ -320,7 +321,7 @@ func (d *daemon) observeHTTP(s api.Served) {
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	// There is no WriteTimeout: an ISO takes as long as it takes. The image
 	// handler cuts readers that stall.
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return ctx }}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return ctx }, ConnContext: image.ConnContext}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	select {

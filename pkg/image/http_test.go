@@ -46,7 +46,7 @@ func serveImage(t testing.TB, big int) (*httptest.Server, *Library, Image) {
 		oddName: []byte("odd"), bigName: testBytes(big), "empty": nil, "EFI/BOOT/BOOTX64.EFI": []byte("MZ"),
 	}), AddOptions{})
 	srv := httptest.NewUnstartedServer(l.Handler())
-	srv.Config.ConnContext = TuneConn
+	srv.Config.ConnContext = ConnContext
 	srv.Start()
 	t.Cleanup(srv.Close)
 	return srv, l, img

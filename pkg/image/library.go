@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -61,6 +62,8 @@ type Library struct {
 	now   func() time.Time
 	stall time.Duration
 	lock  *os.File
+
+	readers atomic.Int64 // downloads by sendfile under way
 
 	ctx     context.Context // ends the verifications that run by themselves
 	cancel  context.CancelFunc
