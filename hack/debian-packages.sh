@@ -9,7 +9,7 @@ group() {
 	clients) echo iproute2 ethtool nftables xorriso shellcheck kea-admin isc-dhcp-relay tcpdump dnsmasq-base isc-dhcp-client udhcpc dhcpcd5 tftp-hpa atftp busybox curl strace ;;
 	firmware) echo qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu xorriso mtools dnsmasq-base iproute2 tcpdump ;;
 	bench) echo iproute2 nftables xorriso dnsmasq-base kea-dhcp4-server isc-dhcp-server tftpd-hpa nginx-light ;;
-	install) echo mmdebstrap squashfs-tools apt-utils dpkg-dev cpio kmod ;;
+	install) echo apt-utils dpkg-dev cpio kmod openssh-client xorriso ;;
 	*)
 		echo "debian-packages.sh: unknown group: $1" >&2
 		exit 2

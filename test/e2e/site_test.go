@@ -98,13 +98,15 @@ func (s *site) newKey(t *testing.T) (authorized string) {
 	return strings.TrimSpace(string(public))
 }
 
+// local_boot exit has iPXE say on the console that it sends the machine to its
+// disk; by default a BIOS machine is given no boot file, and nothing is said.
 var plan = template.Must(template.New("plan").Parse(`site: e2e
 domain: {{.Domain}}
 locale: {timezone: Asia/Shanghai, language: en_US.UTF-8, keyboard: us}
 access:
   root: locked
   ssh_keys: [{{.Key}}]
-provision: {network: provision, dhcp: server}
+provision: {network: provision, dhcp: server, local_boot: exit}
 networks:
   provision: {subnet: 10.78.0.0/24}
 images:
