@@ -129,9 +129,9 @@ func (f *File) Close() error {
 	return nil
 }
 
-// sendTo writes the next n bytes, at most chunk at a time, in the form that net/http hands to
-// sendfile: a LimitedReader of an *os.File.
-func (f *File) sendTo(w io.ReaderFrom, n, chunk int64) (int64, error) {
+// sendTo writes the next n bytes in the form that net/http hands to sendfile: a LimitedReader of an
+// *os.File for each extent.
+func (f *File) sendTo(w io.ReaderFrom, n int64) (int64, error) {
 	pos, err := f.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return 0, err
@@ -145,16 +145,14 @@ func (f *File) sendTo(w io.ReaderFrom, n, chunk int64) (int64, error) {
 		if _, err := f.os.Seek(part.Offset+pos, io.SeekStart); err != nil {
 			return sent, err
 		}
-		for left := min(part.Length-pos, n-sent); left > 0; {
-			m, err := w.ReadFrom(&io.LimitedReader{R: f.os, N: min(left, chunk)})
-			sent += m
-			left -= m
-			if err == nil && m == 0 {
-				err = io.ErrUnexpectedEOF
-			}
-			if err != nil {
-				return sent, err
-			}
+		want := min(part.Length-pos, n-sent)
+		m, err := w.ReadFrom(&io.LimitedReader{R: f.os, N: want})
+		sent += m
+		if err == nil && m < want {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return sent, err
 		}
 		pos = 0
 		if sent == n {

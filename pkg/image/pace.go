@@ -8,8 +8,12 @@ import (
 )
 
 const (
-	// A reader that takes less than this per Stall is cut off.
-	paceChunk = 1 << 20
+	// A reader that takes less than minChunk per Stall is cut off. One that
+	// takes it in a small part of that, growQuick, gets twice as much at once,
+	// up to maxChunk: fewer and larger system calls.
+	minChunk  = 1 << 20
+	maxChunk  = 8 << 20
+	growQuick = 64
 	// Below this, one write of header and body beats a write and a sendfile.
 	smallBody = 32 << 10
 )
@@ -55,7 +59,7 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (int64, error) {
 					w.cork.push()
 				}
 				defer w.readers.Add(-1)
-				n, err := f.sendTo(pacedReaderFrom{w, to}, limited.N, paceChunk)
+				n, err := f.sendTo(&pacedReaderFrom{w, to, minChunk}, limited.N)
 				limited.N -= n
 				return n, err
 			}
@@ -68,12 +72,29 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (int64, error) {
 	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{src}, make([]byte, room))
 }
 
+// pacedReaderFrom passes an extent on in chunks.
 type pacedReaderFrom struct {
-	w  *pacedWriter
-	to io.ReaderFrom
+	w     *pacedWriter
+	to    io.ReaderFrom
+	chunk int64
 }
 
-func (p pacedReaderFrom) ReadFrom(src io.Reader) (int64, error) {
-	p.w.extend()
-	return p.to.ReadFrom(src)
+func (p *pacedReaderFrom) ReadFrom(src io.Reader) (sent int64, err error) {
+	extent := src.(*io.LimitedReader)
+	for extent.N > 0 {
+		begin := time.Now()
+		p.w.extend()
+		n, err := p.to.ReadFrom(&io.LimitedReader{R: extent.R, N: min(extent.N, p.chunk)})
+		sent += n
+		extent.N -= n
+		if err != nil || n == 0 {
+			return sent, err
+		}
+		if time.Since(begin) < p.w.stall/growQuick {
+			p.chunk = min(2*p.chunk, maxChunk)
+		} else {
+			p.chunk = minChunk
+		}
+	}
+	return sent, nil
 }
