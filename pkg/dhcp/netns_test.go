@@ -253,7 +253,7 @@ func (d *daemon) observe(o Observation) {
 // there were up to and with it.
 func (d *daemon) await(from int, what string, is func(note) bool) int {
 	d.t.Helper()
-	timeout := time.After(60 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		d.mu.Lock()
 		for i := from; i < len(d.log); i++ {
@@ -267,13 +267,13 @@ func (d *daemon) await(from int, what string, is func(note) bool) int {
 		select {
 		case <-d.more:
 		case <-timeout:
-			d.t.Fatalf("no %s within a minute; seen: %s", what, log)
+			d.t.Fatalf("no %s within two minutes; seen: %s", what, log)
 		}
 	}
 }
 
 // shortLeases make clients renew while a test can wait for it.
-func shortLeases(s *site.Settings) { s.Provision.LeaseTime = 12 * time.Second }
+func shortLeases(s *site.Settings) { s.Provision.LeaseTime = 20 * time.Second }
 
 func segmentWorld(edits ...func(*site.Settings)) []site.Body {
 	return []site.Body{
