@@ -7,9 +7,13 @@ differs() { [ "$2" = "$3" ] || echo "$1: is ${3:-not set}, planned $2"; }
 
 host_name() { differs "host name" "$1" "$(uname -n)"; }
 
+# addresses NAME asks also for what no interface can use yet: a first boot may look before its network
+# is up. Older systems do not know -A.
+addresses() { getent -A ahostsv4 "$1" 2>/dev/null || getent ahostsv4 "$1"; }
+
 # A host may have further addresses; the planned one must be among them, and loopback not.
 resolves() {
-	got=$(getent ahostsv4 "$2" | while read -r a _; do echo "$a"; done | sort -u)
+	got=$(addresses "$2" | while read -r a _; do echo "$a"; done | sort -u)
 	case "$got" in 127.*) echo "name $2: leads to $got, planned $1"; return ;; esac
 	printf '%s\n' "$got" | grep -qxF -e "$1" || echo "name $2: leads to ${got:-nothing}, planned $1"
 }
