@@ -11,15 +11,17 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/rackseed/rackseed/pkg/ipxe"
 )
 
 // The names that DHCP hands out and TFTP and HTTP serve.
 const (
-	BIOS         = "undionly.kpxe"     // BIOS, through the card's own UNDI driver
-	UEFI         = "snponly.efi"       // UEFI x64, through the firmware's own network driver
-	UEFIFull     = "ipxe.efi"          // UEFI x64 with iPXE's drivers, where the firmware's own is broken
-	UEFIARM      = "snponly-arm64.efi" // UEFI arm64, through the firmware's own network driver
-	UEFIARMFull  = "ipxe-arm64.efi"    // UEFI arm64 with iPXE's drivers
+	BIOS         = ipxe.LoaderBIOS  // BIOS, through the card's own UNDI driver
+	UEFI         = ipxe.LoaderX64   // UEFI x64, through the firmware's own network driver
+	UEFIFull     = "ipxe.efi"       // UEFI x64 with iPXE's drivers, where the firmware's own is broken
+	UEFIARM      = ipxe.LoaderARM64 // UEFI arm64, through the firmware's own network driver
+	UEFIARMFull  = "ipxe-arm64.efi" // UEFI arm64 with iPXE's drivers
 	originFile   = "ORIGIN"
 	maxLoaderLen = 8 << 20
 )
