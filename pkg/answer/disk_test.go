@@ -121,6 +121,11 @@ func runScript(t *testing.T, shell []string, text string, env ...string) (string
 	return string(out), err
 }
 
+// diskLog gives each run a log of its own: tests run beside each other, installs do not.
+func diskLog(t *testing.T) string {
+	return "RACKSEED_DISK_LOG=" + filepath.Join(t.TempDir(), "disk.log")
+}
+
 func yes(b bool) *bool { return &b }
 
 func TestDiskChoice(t *testing.T) {
@@ -222,7 +227,7 @@ func TestDiskChoice(t *testing.T) {
 					"curl": `while [ $# -gt 0 ]; do [ "$1" != --data-raw ] || detail=$2; last=$1; shift; done; echo "${last##*/} $detail" >>` + reports,
 				})
 				out, err := runScript(t, shell, script, "PATH="+fake+":"+os.Getenv("PATH"), "RACKSEED_SYS="+sys, "RACKSEED_DEV="+dev,
-					"RACKSEED_MOUNTS="+mounts, "RACKSEED_INCLUDE="+include, "RACKSEED_CONSOLE=/dev/null")
+					"RACKSEED_MOUNTS="+mounts, "RACKSEED_INCLUDE="+include, "RACKSEED_CONSOLE=/dev/null", diskLog(t))
 				told, _ := os.ReadFile(reports)
 				written, _ := os.ReadFile(include)
 				if tt.want == "" {
@@ -257,7 +262,7 @@ func TestDiskLayoutFollowsFirmware(t *testing.T) {
 		sys, dev := sysfs(t, efi, disk{name: "vda"})
 		include := filepath.Join(t.TempDir(), "disk.ks")
 		fake := commands(t, map[string]string{"udevadm": "exit 1", "curl": ""})
-		if out, err := runScript(t, []string{"sh"}, script, "PATH="+fake+":"+os.Getenv("PATH"), "RACKSEED_SYS="+sys, "RACKSEED_DEV="+dev, "RACKSEED_INCLUDE="+include); err != nil {
+		if out, err := runScript(t, []string{"sh"}, script, "PATH="+fake+":"+os.Getenv("PATH"), "RACKSEED_SYS="+sys, "RACKSEED_DEV="+dev, "RACKSEED_INCLUDE="+include, diskLog(t)); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		written, err := os.ReadFile(include)
@@ -288,7 +293,7 @@ func TestDiskIsToldToDebconf(t *testing.T) {
 				"curl": `for last; do :; done; echo "${last##*/}" >>` + reports,
 			})
 			out, err := runScript(t, shell, script, "PATH="+fake+":"+os.Getenv("PATH"), "RACKSEED_SYS="+sys, "RACKSEED_DEV="+dev,
-				"RACKSEED_SELECTIONS="+selections, "RACKSEED_CONSOLE=/dev/null")
+				"RACKSEED_SELECTIONS="+selections, "RACKSEED_CONSOLE=/dev/null", diskLog(t))
 			told, _ := os.ReadFile(reports)
 			want := map[bool]string{true: "disk\n", false: "failed\nevidence\n"}[tt.ok]
 			if (err == nil) != tt.ok || string(told) != want {

@@ -1,4 +1,4 @@
-log=/tmp/rs-disk.log
+log=${RACKSEED_DISK_LOG:-/tmp/rs-disk.log}
 selections=${RACKSEED_SELECTIONS:-/tmp/rs-disk.preseed}
 choose >"$log" 2>&1 || stop /var/log/syslog /var/log/partman
 cat "$log"

@@ -1,4 +1,4 @@
-log=/tmp/rs-disk.log
+log=${RACKSEED_DISK_LOG:-/tmp/rs-disk.log}
 include=${RACKSEED_INCLUDE:-/tmp/rackseed-disk.ks}
 report early
 choose >"$log" 2>&1 || stop /tmp/anaconda.log /tmp/storage.log /tmp/syslog
