@@ -2,7 +2,9 @@ package planfile
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -40,18 +42,20 @@ func (d *decoder) nodes(n ast.Node) []site.Node {
 func (d *decoder) entry(n ast.Node, place string) []site.Node {
 	var shared site.Node
 	shared.Place = place
-	var name, rack, unit, mac, serial, uuid, addresses, bmcAddress ast.Node
+	var name, rack, unit, mac, nics, serial, uuid, addresses, bmcAddress ast.Node
 	d.object(n, "a node", []field{
 		{"name", keep(&name)},
 		{"role", d.into(&shared.Role, "role")},
 		{"rack", keep(&rack)},
 		{"u", keep(&unit)},
 		{"mac", keep(&mac)},
+		{"nics", keep(&nics)},
 		{"serial", keep(&serial)},
 		{"uuid", keep(&uuid)},
 		{"addresses", keep(&addresses)},
 		{"bmc", func(n ast.Node) { shared.BMC = d.bmc(n, "bmc", &bmcAddress) }},
 		{"disks", func(n ast.Node) { shared.Disks = d.disks(n) }},
+		{"hardware", func(n ast.Node) { shared.Hardware = d.hardware(n) }},
 		{"image", d.into(&shared.Image, "image")},
 		{"local_boot", func(n ast.Node) { shared.LocalBoot = site.LocalBoot(d.text(n, "local_boot")) }},
 		{"set", func(n ast.Node) { shared.Set = d.freeMap(n, "set") }},
@@ -71,6 +75,7 @@ func (d *decoder) entry(n ast.Node, place string) []site.Node {
 	d.dealRacks(rack, nodes)
 	d.deal(unit, "u", nodes, func(i int, v ast.Node) { nodes[i].U = d.number(v, "u", "12") })
 	d.dealMACs(mac, nodes)
+	d.dealNICs(nics, nodes)
 	d.dealSerials(serial, nodes)
 	d.deal(uuid, "uuid", nodes, func(i int, v ast.Node) { nodes[i].UUID = d.uuid(v) })
 	d.dealAddresses(addresses, nodes)
@@ -163,22 +168,44 @@ func (d *decoder) dealMACs(n ast.Node, nodes []site.Node) {
 	d.deal(n, "mac", nodes, func(i int, v ast.Node) { nodes[i].MACs = d.macs(v) })
 }
 
+// dealNICs gives the ports of a single node, or with a list the ports of each
+// node of a run. One mapping for a whole run holds paths and names, which
+// machines of one model share.
+func (d *decoder) dealNICs(n ast.Node, nodes []site.Node) {
+	if n == nil || len(nodes) == 0 {
+		return
+	}
+	if _, list := n.(*ast.SequenceNode); list {
+		d.deal(n, "nics", nodes, func(i int, v ast.Node) { nodes[i].NICs = named(d, v, "nics", d.nic) })
+	} else {
+		nics := named(d, n, "nics", d.nic)
+		for i := range nodes {
+			nodes[i].NICs = nics
+		}
+	}
+	for i := range nodes {
+		claimNICs(&nodes[i])
+	}
+}
+
+// claimNICs lets a machine be known by each of its ports.
+func claimNICs(n *site.Node) {
+	for _, name := range slices.Sorted(maps.Keys(n.NICs)) {
+		if mac := n.NICs[name].MAC; mac != (site.MAC{}) && !slices.Contains(n.MACs, mac) {
+			n.MACs = append(n.MACs, mac)
+		}
+	}
+}
+
 func (d *decoder) macs(n ast.Node) []site.MAC {
 	var out []site.MAC
 	for _, item := range items(n) {
 		if isNull(item) {
 			continue
 		}
-		text := d.text(item, "mac")
-		if text == "" {
-			continue
+		if m := d.mac(item); m != (site.MAC{}) {
+			out = append(out, m)
 		}
-		m, err := site.ParseMAC(text)
-		if err != nil {
-			d.fail(item, "mac-malformed", "", "%v", err)
-			continue
-		}
-		out = append(out, m)
 	}
 	return out
 }
@@ -265,12 +292,19 @@ func (d *decoder) dealBMCs(n ast.Node, nodes []site.Node) {
 func (d *decoder) disks(n ast.Node) site.Disks {
 	var out site.Disks
 	d.object(n, "disks", []field{
-		{"system", func(n ast.Node) {
-			for _, item := range items(n) {
-				out.System = append(out.System, d.disk(item))
-			}
-		}},
+		{"system", func(n ast.Node) { out.System = d.diskList(n) }},
+		{"osd", func(n ast.Node) { out.OSD = d.diskList(n) }},
+		{"osd_db", func(n ast.Node) { out.OSDDB = d.diskList(n) }},
+		{"osd_policy", func(n ast.Node) { out.OSDPolicy = site.OSDPolicy(d.text(n, "osd_policy")) }},
 	})
+	return out
+}
+
+func (d *decoder) diskList(n ast.Node) []site.DiskSelector {
+	var out []site.DiskSelector
+	for _, item := range items(n) {
+		out = append(out, d.disk(item))
+	}
 	return out
 }
 
@@ -292,6 +326,7 @@ func (d *decoder) disk(n ast.Node) site.DiskSelector {
 			v := d.boolean(n, "rotational")
 			s.Rotational = &v
 		}},
+		{"count", func(n ast.Node) { s.Count = d.number(n, "count", "2") }},
 	})
 	return s
 }

@@ -21,6 +21,8 @@ func (d *decoder) plan(root ast.Node) *site.Plan {
 		{"images", func(n ast.Node) { p.Images = named(d, n, "images", d.medium) }},
 		{"bmc", func(n ast.Node) { p.BMC = d.bmc(n, "bmc", nil) }},
 		{"roles", func(n ast.Node) { p.Roles = named(d, n, "roles", d.role) }},
+		{"openstack", func(n ast.Node) { p.OpenStack = d.openstack(n) }},
+		{"repositories", func(n ast.Node) { p.Repositories = named(d, n, "repositories", d.repository) }},
 		{"nodes", keep(&nodes)},
 	})
 	if nodes != nil {
@@ -98,6 +100,12 @@ func (d *decoder) network(n ast.Node, what string) site.Network {
 		{"gateway", func(n ast.Node) { v.Gateway = d.addr(n, "the gateway") }},
 		{"dns", func(n ast.Node) { v.DNS = d.addrs(n, "the DNS server") }},
 		{"ntp", func(n ast.Node) { v.NTP = d.addrs(n, "the NTP server") }},
+		{"roles", func(n ast.Node) { v.Roles = d.networkRoles(n) }},
+		{"routes", func(n ast.Node) { v.Routes = d.routes(n) }},
+		{"default_route", func(n ast.Node) {
+			b := d.boolean(n, "default_route")
+			v.DefaultRoute = &b
+		}},
 	})
 	return v
 }
@@ -107,6 +115,7 @@ func (d *decoder) medium(n ast.Node, what string) site.Medium {
 	d.object(n, what, []field{
 		{"file", d.into(&m.File, "file")},
 		{"sha256", func(n ast.Node) { m.SHA256 = strings.ToLower(d.text(n, "sha256")) }},
+		{"mirror", d.into(&m.Mirror, "mirror")},
 	})
 	return m
 }
@@ -165,14 +174,11 @@ func (d *decoder) role(n ast.Node, what string) site.Role {
 		{"profile", d.into(&r.Profile, "profile")},
 		{"image", d.into(&r.Image, "image")},
 		{"set", func(n ast.Node) { r.Set = d.freeMap(n, what+".set") }},
-		{"networks", func(n ast.Node) {
-			r.Networks = map[string]string{}
-			d.entries(n, what+".networks", func(name string, value ast.Node) {
-				if !isNull(value) {
-					r.Networks[name] = d.text(value, "the interface of network "+name)
-				}
-			})
-		}},
+		{"networks", func(n ast.Node) { r.Networks = d.textMap(n, what+".networks") }},
+		{"nics", func(n ast.Node) { r.NICs = named(d, n, what+".nics", d.nic) }},
+		{"bonds", func(n ast.Node) { r.Bonds = named(d, n, what+".bonds", d.bond) }},
+		{"disks", func(n ast.Node) { r.Disks = d.disks(n) }},
+		{"hardware", func(n ast.Node) { r.Hardware = d.hardware(n) }},
 	})
 	return r
 }

@@ -29,18 +29,28 @@ var sameAddr = cmp.Options{
 func bodies() []Body {
 	rotational := true
 	mac, addr := MAC{2, 0, 0, 0, 0, 1}, netip.MustParseAddr("10.20.0.1")
+	disks := []DiskSelector{{WWN: "w", Serial: "s", ByPath: "p", Model: "m", MinSize: 1, MaxSize: 2, Rotational: &rotational, Count: 2}}
+	nic := NIC{MAC: mac, Path: "0000:3b:00.0", Name: "ens1", Speed: 25000, Switch: "s1", Port: "1"}
+	hardware := Hardware{
+		Arch: "x86_64", Boot: "uefi", Sockets: 2, Cores: 16, Threads: 2, NUMA: []string{"0"}, CPULevel: 3, CPUFlags: []string{"pdpe1gb"}, Memory: 1,
+		Disks: []InventoryDisk{{WWN: "w", Serial: "s", ByPath: "p", Model: "m", Size: 1, Rotational: true, Count: 2}},
+	}
 	node := Node{
 		Name: "cs-01", Role: "compute", Rack: "A01", U: 12, MACs: []MAC{mac}, Serial: "0123", UUID: UUID{1}, Addresses: map[string]netip.Addr{"provision": addr},
 		BMC:   BMC{Address: "10.21.0.1", Protocol: "ipmi", Username: "u", Password: SecretRef{Env: "E", File: "F", Sealed: "sealed:x"}},
-		Disks: Disks{System: []DiskSelector{{WWN: "w", Serial: "s", ByPath: "p", Model: "m", MinSize: 1, MaxSize: 2, Rotational: &rotational}}},
+		Disks: Disks{System: disks, OSD: disks, OSDDB: disks, OSDPolicy: OSDZap}, NICs: map[string]NIC{"p1": nic}, Hardware: hardware,
 		Image: "rocky9", LocalBoot: LocalExit, Set: map[string]any{"n": 1.0, "b": true, "s": "x", "l": []any{1.0}, "m": map[string]any{"k": nil}},
 	}
 	settings := Settings{
 		Site: "s", Domain: "d", Locale: Locale{"t", "l", "k"}, Access: Access{Root: "sealed:r", SSHKeys: []string{"key"}},
 		Provision: Provision{Network: "provision", DHCP: DHCPServer, Pool: Range{addr, addr}, LeaseTime: time.Hour, LocalBoot: LocalSanboot},
-		Networks:  map[string]Network{"provision": {Subnet: netip.MustParsePrefix("10.20.0.0/16"), VLAN: 1, MTU: 9000, Gateway: addr, DNS: []netip.Addr{addr}, NTP: []netip.Addr{addr}}},
-		Images:    map[string]Medium{"rocky9": {File: "f", SHA256: "aa"}}, BMC: node.BMC,
-		Roles: map[string]Role{"compute": {Profile: "p", Image: "rocky9", Set: map[string]any{"x": "y"}, Networks: map[string]string{"provision": "bond0"}}},
+		Networks: map[string]Network{"provision": {Subnet: netip.MustParsePrefix("10.20.0.0/16"), VLAN: 1, MTU: 9000, Gateway: addr, DNS: []netip.Addr{addr}, NTP: []netip.Addr{addr},
+			Roles: []NetworkRole{NetTenant}, Routes: []Route{{To: netip.MustParsePrefix("10.30.0.0/16"), Via: addr}}, DefaultRoute: &rotational}},
+		Images: map[string]Medium{"rocky9": {File: "f", SHA256: "aa", Mirror: "http://m"}}, BMC: node.BMC,
+		Roles: map[string]Role{"compute": {Profile: "p", Image: "rocky9", Set: map[string]any{"x": "y"}, Networks: map[string]string{"provision": "bond0"},
+			NICs: node.NICs, Disks: node.Disks, Hardware: hardware, Bonds: map[string]Bond{"bond0": {NICs: []string{"p1"}, Mode: "802.3ad", Options: map[string]string{"miimon": "100"}, MTU: 9000, Fallback: "yes"}}}},
+		OpenStack:    OpenStack{Deployer: "kolla", Release: "2024.1", InternalVIP: addr, ExternalVIP: addr, VirtualRouterID: 51, Registry: "r:4000"},
+		Repositories: map[string]Repository{"site": {URL: "http://m", Key: "k", Images: []string{"rocky9"}, Suite: "trixie"}},
 	}
 	image := Image{Name: "rocky9", Digest: "aa", Size: 1 << 40, Family: "rhel", Distro: "rocky", Version: "9", Arch: "x86_64", Label: "l", Kernel: "k", Initrd: "i", Stage2: "2", Repos: []string{"r"}, Added: clock(9)}
 	return []Body{

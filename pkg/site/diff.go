@@ -72,8 +72,19 @@ func sameNode(a, b *Node) bool {
 	return a.Name == b.Name && a.Role == b.Role && a.Rack == b.Rack && a.U == b.U &&
 		slices.Equal(a.MACs, b.MACs) && a.Serial == b.Serial && a.UUID == b.UUID &&
 		maps.Equal(a.Addresses, b.Addresses) && a.BMC == b.BMC &&
-		slices.EqualFunc(a.Disks.System, b.Disks.System, sameDisk) &&
+		sameDisks(a.Disks, b.Disks) && maps.Equal(a.NICs, b.NICs) && sameHardware(a.Hardware, b.Hardware) &&
 		a.Image == b.Image && a.LocalBoot == b.LocalBoot && sameSet(a.Set, b.Set)
+}
+
+func sameDisks(a, b Disks) bool {
+	return a.OSDPolicy == b.OSDPolicy && slices.EqualFunc(a.System, b.System, sameDisk) &&
+		slices.EqualFunc(a.OSD, b.OSD, sameDisk) && slices.EqualFunc(a.OSDDB, b.OSDDB, sameDisk)
+}
+
+func sameHardware(a, b Hardware) bool {
+	lists := slices.Equal(a.NUMA, b.NUMA) && slices.Equal(a.CPUFlags, b.CPUFlags) && slices.Equal(a.Disks, b.Disks)
+	a.NUMA, a.CPUFlags, a.Disks, b.NUMA, b.CPUFlags, b.Disks = nil, nil, nil, nil, nil, nil
+	return lists && reflect.DeepEqual(a, b)
 }
 
 func sameDisk(a, b DiskSelector) bool {

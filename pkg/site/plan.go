@@ -23,6 +23,9 @@ type Settings struct {
 	Images    map[string]Medium  `json:"images,omitempty"`
 	BMC       BMC                `json:"bmc"`
 	Roles     map[string]Role    `json:"roles,omitempty"`
+	OpenStack OpenStack          `json:"openstack,omitzero"`
+
+	Repositories map[string]Repository `json:"repositories,omitempty"`
 }
 
 // Locale is what an installer would otherwise ask about place and keyboard.
@@ -142,12 +145,17 @@ type Network struct {
 	Gateway netip.Addr   `json:"gateway"`
 	DNS     []netip.Addr `json:"dns,omitempty"`
 	NTP     []netip.Addr `json:"ntp,omitempty"`
+
+	Roles        []NetworkRole `json:"roles,omitempty"`         // what it is for; empty means its name
+	Routes       []Route       `json:"routes,omitempty"`        // besides the default route
+	DefaultRoute *bool         `json:"default_route,omitempty"` // nil means: management, else the provisioning network
 }
 
 // Medium is an installation medium that the plan counts on.
 type Medium struct {
 	File   string `json:"file,omitempty"`
 	SHA256 string `json:"sha256,omitempty"` // lower-case hex; empty means any
+	Mirror string `json:"mirror,omitempty"` // URL of the same tree at the site, for the time after the install
 }
 
 // SecretRef says where a secret comes from; it never holds one.
@@ -171,6 +179,10 @@ type Role struct {
 	Image    string            `json:"image,omitempty"`
 	Set      map[string]any    `json:"set,omitempty"`
 	Networks map[string]string `json:"networks,omitempty"` // network name → bond or NIC
+	NICs     map[string]NIC    `json:"nics,omitempty"`     // ports that all its machines have
+	Bonds    map[string]Bond   `json:"bonds,omitempty"`
+	Disks    Disks             `json:"disks,omitzero"`
+	Hardware Hardware          `json:"hardware,omitzero"`
 }
 
 // Node is one planned machine.
@@ -185,6 +197,8 @@ type Node struct {
 	Addresses map[string]netip.Addr `json:"addresses,omitempty"` // by network name
 	BMC       BMC                   `json:"bmc"`
 	Disks     Disks                 `json:"disks"`
+	NICs      map[string]NIC        `json:"nics,omitempty"` // ports by name
+	Hardware  Hardware              `json:"hardware,omitzero"`
 	Image     string                `json:"image,omitempty"` // overrides the role's
 	LocalBoot LocalBoot             `json:"local_boot,omitempty"`
 	Set       map[string]any        `json:"set,omitempty"`
@@ -193,26 +207,6 @@ type Node struct {
 	// nodes[3]; it leads findings back to the file and is not stored.
 	Place string `json:"-"`
 }
-
-// Disks says which disks of a node may be written.
-type Disks struct {
-	System []DiskSelector `json:"system,omitempty"`
-}
-
-// DiskSelector picks a disk by what identifies it; every given field must
-// match. There is no field for sda or nvme0n1: those names move.
-type DiskSelector struct {
-	WWN        string `json:"wwn,omitempty"`
-	Serial     string `json:"serial,omitempty"`
-	ByPath     string `json:"by_path,omitempty"` // a name below /dev/disk/by-path
-	Model      string `json:"model,omitempty"`
-	MinSize    int64  `json:"min_size,omitempty"` // bytes
-	MaxSize    int64  `json:"max_size,omitempty"` // bytes
-	Rotational *bool  `json:"rotational,omitempty"`
-}
-
-// IsZero reports whether the selector would match any disk.
-func (d DiskSelector) IsZero() bool { return d == DiskSelector{} }
 
 // ProvisionNetwork is the network that Rackseed serves.
 func (s *Settings) ProvisionNetwork() (Network, bool) {
