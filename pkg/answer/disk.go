@@ -15,7 +15,7 @@ import (
 func diskScript(t *Target, use string, more ...variable) (string, error) {
 	s := newScript(fmt.Sprintf("Rackseed chooses the system disk of %s. Nothing is written before exactly one disk fits.", t.Intent.Node))
 	s.say("set -u")
-	selectDisk(s, t.Intent.Disks)
+	selectDisk(s, t.Intent.Disks.System)
 	s.set("report_url", "report URL", t.reports())
 	for _, v := range more {
 		s.set(v.name, v.name, v.value)

@@ -206,7 +206,7 @@ func TestDiskChoice(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			target := target(t, rocky9())
-			target.Intent.Disks = tt.plan
+			target.Intent.Disks.System = tt.plan
 			script, err := preScript(target)
 			if err != nil {
 				t.Fatal(err)
@@ -316,7 +316,7 @@ func TestDiskIsToldToDebconf(t *testing.T) {
 
 func TestSeveralSystemDisksAreRefused(t *testing.T) {
 	target := target(t, rocky9())
-	target.Intent.Disks = []site.DiskSelector{{WWN: "0x1"}, {WWN: "0x2"}}
+	target.Intent.Disks.System = []site.DiskSelector{{WWN: "0x1"}, {WWN: "0x2"}}
 	if _, err := Render(target); err == nil || !strings.Contains(err.Error(), "disks.system") {
 		t.Errorf("got %v", err)
 	}

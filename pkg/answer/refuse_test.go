@@ -36,19 +36,21 @@ func fields() []field {
 		{"service", "ssh", func(t *Target, v string) { t.Intent.Services = []string{v} }},
 		{"sysctl key", "x", func(t *Target, v string) { t.Intent.Sysctl = []profile.Setting{{Key: v, Value: "1"}} }},
 		{"sysctl value", "x", func(t *Target, v string) { t.Intent.Sysctl = []profile.Setting{{Key: "k", Value: v}} }},
-		{"sysctl why", "x", func(t *Target, v string) { t.Intent.Sysctl = []profile.Setting{{Key: "k", Value: "1", Why: v}} }},
+		{"sysctl why", "x", func(t *Target, v string) {
+			t.Intent.Sysctl = []profile.Setting{{Key: "k", Value: "1", Reason: profile.Reason{Why: v}}}
+		}},
 		{"sysctl source", "x", func(t *Target, v string) {
-			t.Intent.Sysctl = []profile.Setting{{Key: "k", Value: "1", Source: v}}
+			t.Intent.Sysctl = []profile.Setting{{Key: "k", Value: "1", Reason: profile.Reason{Source: v}}}
 		}},
 		{"limit domain", "x", func(t *Target, v string) { t.Intent.Limits = []profile.Limit{{Domain: v, Item: "nproc", Value: 1}} }},
 		{"limit item", "x", func(t *Target, v string) { t.Intent.Limits = []profile.Limit{{Domain: "root", Item: v, Value: 1}} }},
 		{"limit why", "x", func(t *Target, v string) {
-			t.Intent.Limits = []profile.Limit{{Domain: "root", Item: "nproc", Value: 1, Why: v}}
+			t.Intent.Limits = []profile.Limit{{Domain: "root", Item: "nproc", Value: 1, Reason: profile.Reason{Why: v}}}
 		}},
-		{"disk wwn", "x", func(t *Target, v string) { t.Intent.Disks = []site.DiskSelector{{WWN: v}} }},
-		{"disk serial", "x", func(t *Target, v string) { t.Intent.Disks = []site.DiskSelector{{Serial: v}} }},
-		{"disk path", "x", func(t *Target, v string) { t.Intent.Disks = []site.DiskSelector{{ByPath: v}} }},
-		{"disk model", "x", func(t *Target, v string) { t.Intent.Disks = []site.DiskSelector{{Model: v}} }},
+		{"disk wwn", "x", func(t *Target, v string) { t.Intent.Disks.System = []site.DiskSelector{{WWN: v}} }},
+		{"disk serial", "x", func(t *Target, v string) { t.Intent.Disks.System = []site.DiskSelector{{Serial: v}} }},
+		{"disk path", "x", func(t *Target, v string) { t.Intent.Disks.System = []site.DiskSelector{{ByPath: v}} }},
+		{"disk model", "x", func(t *Target, v string) { t.Intent.Disks.System = []site.DiskSelector{{Model: v}} }},
 		{"token", "x", func(t *Target, v string) { t.Token = v }},
 		{"base", "http://x", func(t *Target, v string) { t.Base = "http://" + v }},
 		{"digest", "x", func(t *Target, v string) { t.Image.Digest = v }},
@@ -209,7 +211,7 @@ func TestRefusalsNameTheField(t *testing.T) {
 		{func(t *Target) { t.Intent.Access.SSHKeys = []string{"ssh-rsa AAAA\nreboot"} }, "access.ssh_keys"},
 		{func(t *Target) { t.Intent.Locale.Timezone = "UTC\n%end" }, "locale.timezone"},
 		{func(t *Target) { t.Intent.Node = "a b" }, "name"},
-		{func(t *Target) { t.Intent.Disks = []site.DiskSelector{{Serial: "a\x00"}} }, "disks.system"},
+		{func(t *Target) { t.Intent.Disks.System = []site.DiskSelector{{Serial: "a\x00"}} }, "disks.system"},
 		{func(t *Target) { t.Intent.Packages = []string{"nginx"} }, `"nginx" is not a package that Rackseed knows by concept`},
 		{func(t *Target) { t.Intent.Services = []string{"nginx"} }, `"nginx" is not a service`},
 		{func(t *Target) { t.Intent.Sysctl = []profile.Setting{{Key: "a b", Value: "1"}} }, "sysctl key"},

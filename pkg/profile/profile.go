@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -22,23 +21,6 @@ type Profile struct {
 	Services []string  `yaml:"services"` // by concept
 	Sysctl   []Setting `yaml:"sysctl"`
 	Limits   []Limit   `yaml:"limits"`
-}
-
-// Setting is a kernel parameter with its reason.
-type Setting struct {
-	Key    string `yaml:"key"`
-	Value  string `yaml:"value"`
-	Why    string `yaml:"why"`
-	Source string `yaml:"source"`
-}
-
-// Limit is a PAM limit, soft and hard alike, with its reason.
-type Limit struct {
-	Domain string `yaml:"domain"` // as in limits.conf(5)
-	Item   string `yaml:"item"`
-	Value  int    `yaml:"value"`
-	Why    string `yaml:"why"`
-	Source string `yaml:"source"`
 }
 
 // Load reads a profile by name. Unknown keys are errors with their place.
@@ -70,32 +52,6 @@ func Names(from fs.FS) []string {
 	return names
 }
 
-// Intent is what one node must be.
-type Intent struct {
-	Node     string // host name
-	Domain   string
-	Role     string
-	Profile  string
-	Locale   site.Locale
-	Access   site.Access
-	Address  netip.Addr // reserved on the provisioning network; not valid if a pool gives one
-	DNS      []netip.Addr
-	NTP      []netip.Addr
-	Disks    []site.DiskSelector // the system disk; empty means the only one there is
-	Packages []string
-	Services []string
-	Sysctl   []Setting
-	Limits   []Limit
-}
-
-// FQDN is the host name with its domain, if there is one.
-func (i *Intent) FQDN() string {
-	if i.Domain == "" {
-		return i.Node
-	}
-	return i.Node + "." + i.Domain
-}
-
 // Resolve gives the Intent of a node of a plan.
 func Resolve(from fs.FS, s *site.Settings, n *site.Node) (*Intent, error) {
 	role, ok := s.Roles[n.Role]
@@ -108,7 +64,7 @@ func Resolve(from fs.FS, s *site.Settings, n *site.Node) (*Intent, error) {
 	}
 	intent := &Intent{
 		Node: n.Name, Domain: s.Domain, Role: n.Role, Profile: p.Name,
-		Locale: withDefaults(s.Locale), Access: s.Access, Disks: n.Disks.System,
+		Locale: withDefaults(s.Locale), Access: s.Access, Disks: s.DisksOf(n), Hardware: s.HardwareOf(n), Chain: []string{p.Name},
 		Packages: p.Packages, Services: p.Services, Sysctl: p.Sysctl, Limits: p.Limits,
 	}
 	intent.Address, _ = s.Address(n)

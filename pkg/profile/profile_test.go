@@ -103,8 +103,8 @@ limits: [{domain: root, item: nofile, value: 65536}]
 		Locale:  site.Locale{Timezone: "UTC", Language: "en_US.UTF-8", Keyboard: "us"},
 		Access:  site.Access{Root: site.RootLocked, SSHKeys: []string{"ssh-ed25519 AAAA a"}},
 		Address: addr, DNS: []netip.Addr{netip.MustParseAddr("10.20.0.1")}, NTP: []netip.Addr{netip.MustParseAddr("10.20.0.2")},
-		Disks: disks, Packages: []string{"curl"}, Services: []string{"ssh"},
-		Sysctl: []Setting{{Key: "vm.swappiness", Value: "10", Why: "because", Source: "there"}},
+		Disks: site.Disks{System: disks}, Chain: []string{"p"}, Packages: []string{"curl"}, Services: []string{"ssh"},
+		Sysctl: []Setting{{Key: "vm.swappiness", Value: "10", Reason: Reason{Why: "because", Source: "there"}}},
 		Limits: []Limit{{Domain: "root", Item: "nofile", Value: 65536}},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
