@@ -19,6 +19,10 @@ func (s *State) Apply(e Event) error {
 		return fmt.Errorf("event %d (%s): %w", e.Seq, e.Body.Kind(), err)
 	}
 	s.Seq = e.Seq
+	switch e.Body.(type) {
+	case PlanApplied, NodePlanned, NodeUnplanned:
+		s.PlanSeq = e.Seq
+	}
 	return nil
 }
 

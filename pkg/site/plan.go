@@ -26,6 +26,10 @@ type Settings struct {
 	OpenStack OpenStack          `json:"openstack,omitzero"`
 
 	Repositories map[string]Repository `json:"repositories,omitempty"`
+	// Profiles are the texts of the role profiles that the site brought, by
+	// name. They are kept with the plan because it cannot be carried out
+	// without them.
+	Profiles map[string]string `json:"profiles,omitempty"`
 }
 
 // Locale is what an installer would otherwise ask about place and keyboard.

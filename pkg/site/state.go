@@ -15,6 +15,7 @@ type State struct {
 	Seq        uint64
 	Settings   Settings
 	PlanDigest string // empty until a plan is applied
+	PlanSeq    uint64 // of the event that last changed the settings or the nodes
 	Leases     Map[netip.Addr, Lease]
 	Declined   Map[netip.Addr, time.Time]
 	Images     Map[string, Image] // by name
@@ -49,7 +50,7 @@ func NewState() *State {
 // Fork gives a State that can be folded further without changing s.
 func (s *State) Fork() *State {
 	return &State{
-		Seq: s.Seq, Settings: s.Settings, PlanDigest: s.PlanDigest,
+		Seq: s.Seq, Settings: s.Settings, PlanDigest: s.PlanDigest, PlanSeq: s.PlanSeq,
 		Leases: s.Leases.fork(), Declined: s.Declined.fork(), Images: s.Images.fork(), Strangers: s.Strangers.fork(),
 		machines: s.machines.fork(), byMAC: s.byMAC.fork(), byUUID: s.byUUID.fork(), bySerial: s.bySerial.fork(),
 		byAddr: s.byAddr.fork(), byToken: s.byToken.fork(), leaseOf: s.leaseOf.fork(),
@@ -129,6 +130,7 @@ type snapshot struct {
 	Seq        uint64                   `json:"seq"`
 	Settings   Settings                 `json:"settings"`
 	PlanDigest string                   `json:"plan_digest"`
+	PlanSeq    uint64                   `json:"plan_seq,omitempty"`
 	Machines   []*Machine               `json:"machines"`
 	Leases     []Lease                  `json:"leases"`
 	Declined   map[netip.Addr]time.Time `json:"declined"`
@@ -138,7 +140,7 @@ type snapshot struct {
 
 // MarshalJSON writes what UnmarshalJSON restores.
 func (s *State) MarshalJSON() ([]byte, error) {
-	snap := snapshot{Seq: s.Seq, Settings: s.Settings, PlanDigest: s.PlanDigest, Machines: s.Machines(), Declined: map[netip.Addr]time.Time{}}
+	snap := snapshot{Seq: s.Seq, Settings: s.Settings, PlanDigest: s.PlanDigest, PlanSeq: s.PlanSeq, Machines: s.Machines(), Declined: map[netip.Addr]time.Time{}}
 	for _, l := range s.Leases.All() {
 		snap.Leases = append(snap.Leases, l)
 	}
@@ -164,7 +166,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("reading the snapshot: %w", err)
 	}
 	*s = *NewState()
-	s.Seq, s.Settings, s.PlanDigest = snap.Seq, snap.Settings, snap.PlanDigest
+	s.Seq, s.Settings, s.PlanDigest, s.PlanSeq = snap.Seq, snap.Settings, snap.PlanDigest, snap.PlanSeq
 	for _, m := range snap.Machines {
 		s.machines.set(m.Node.Name, m)
 		s.index(m.Node)

@@ -360,7 +360,7 @@ type view struct {
 
 func viewOf(s *State) view {
 	return view{
-		s.Seq, s.Settings, s.PlanDigest, s.Machines(), maps.Collect(s.Leases.All()), maps.Collect(s.Declined.All()), maps.Collect(s.Images.All()), maps.Collect(s.Strangers.All()),
+		s.Seq, s.Settings, s.PlanDigest, s.PlanSeq, s.Machines(), maps.Collect(s.Leases.All()), maps.Collect(s.Declined.All()), maps.Collect(s.Images.All()), maps.Collect(s.Strangers.All()),
 		maps.Collect(s.byMAC.All()), maps.Collect(s.byUUID.All()), maps.Collect(s.bySerial.All()), maps.Collect(s.byAddr.All()), maps.Collect(s.byToken.All()), maps.Collect(s.leaseOf.All()),
 	}
 }
