@@ -14,9 +14,9 @@ import (
 	"github.com/rackseed/rackseed/internal/lab"
 )
 
-// An install takes 12 minutes on two processors of its own, and longer on a machine that is shared.
+// Without KVM an install takes half an hour on two processors.
 const (
-	installTime = 40 * time.Minute
+	installTime = 45 * time.Minute
 	bootTime    = 10 * time.Minute
 )
 
