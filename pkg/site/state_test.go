@@ -345,6 +345,7 @@ type view struct {
 	Seq       uint64
 	Settings  Settings
 	Digest    string
+	PlanSeq   uint64
 	Machines  []*Machine
 	Leases    map[netip.Addr]Lease
 	Declined  map[netip.Addr]time.Time
