@@ -7,6 +7,7 @@ package answer
 import (
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/rackseed/rackseed/pkg/profile"
 	"github.com/rackseed/rackseed/pkg/site"
@@ -27,12 +28,12 @@ const Masked = "[masked]"
 // KindOf says which language the installer of a media family speaks.
 func KindOf(family string) (Kind, error) {
 	switch family {
-	case "rhel":
+	case "rhel", "openeuler", "kylin":
 		return Kickstart, nil
 	case "debian":
 		return Preseed, nil
 	default:
-		return "", fmt.Errorf("no answer file can be written for %s media yet: use RHEL-family 9 or Debian 12 and 13", family)
+		return "", fmt.Errorf("no answer file can be written for %s media yet: use media of the RHEL family, openEuler, Kylin or Debian", family)
 	}
 }
 
@@ -83,12 +84,29 @@ func Render(t *Target) (Answers, error) {
 	if err := plainHTTP(t.Base); err != nil {
 		return Answers{}, err
 	}
+	var a Answers
 	switch kind {
 	case Kickstart:
-		return renderKickstart(t)
+		a, err = renderKickstart(t)
 	default:
-		return renderPreseed(t)
+		a, err = renderPreseed(t)
 	}
+	if err != nil {
+		return Answers{}, err
+	}
+	return a, fitsKernel(a.Args)
+}
+
+// longestCommandLine is what kernels of both architectures keep, COMMAND_LINE_SIZE
+// less the NUL; what follows is cut off without a word.
+const longestCommandLine = 2048 - 1
+
+// fitsKernel leaves room for the initrd= that boot loaders add.
+func fitsKernel(args []string) error {
+	if n := len(strings.Join(args, " ")) + len(" initrd=initrd.magic"); n > longestCommandLine {
+		return fmt.Errorf("the kernel's command line has %d bytes, and the kernel keeps %d: shorten the names in it", n, longestCommandLine)
+	}
+	return nil
 }
 
 // plainHTTP refuses a base that is more than a scheme and an authority:

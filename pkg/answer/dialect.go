@@ -2,25 +2,65 @@ package answer
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
-// dialect is how one generation of anaconda wants a kickstart to be said.
+// dialect is how one generation of anaconda wants a kickstart to be said, and
+// its kernel to be told of it. A command that a generation calls deprecated is
+// not in any of them.
 type dialect struct {
-	timesource bool   // timesource replaced options of timezone in EL9
-	weakdeps   string // the option of %packages that leaves weak dependencies out
+	timesource bool     // timesource, which replaced options of timezone in EL9
+	weakdeps   string   // the option of %packages that leaves weak dependencies out
+	repoArg    bool     // the initramfs wants inst.repo beside inst.stage2
+	ifname     bool     // the initramfs misnames NICs after their MAC, unless they are given a name
+	fpiToTail  bool     // fpi_to_tail=off, as the vendor's own medium says
+	smmu       bool     // Kunpeng boards need their RAID controllers past the SMMU
+	licence    bool     // .kyinfo and LICENSE of the medium belong into /etc
+	crashDump  []string // what the installer adds to the kernel's arguments by itself, for people: x86_64, aarch64
 }
 
-// dialectOf knows the generations that Rackseed writes for.
+// dialectOf knows the generations that Rackseed writes for. Those of openEuler
+// follow the anaconda that each release is built from: 29 in 20.03 (and in
+// Kylin V10), 33 in 22.03, 36 in later ones.
 func dialectOf(image site.Image) (dialect, error) {
-	switch major(image.Version) {
-	case "9":
+	openEuler := dialect{weakdeps: "--exclude-weakdeps", fpiToTail: true, smmu: true, crashDump: []string{"crashkernel=512M", "crashkernel=1024M,high"}}
+	switch generation(image) {
+	case "rhel 8":
+		return dialect{weakdeps: "--excludeWeakdeps"}, nil
+	case "rhel 9", "rhel 10":
 		return dialect{timesource: true, weakdeps: "--exclude-weakdeps"}, nil
+	case "openeuler 20.03":
+		openEuler.weakdeps = "--excludeWeakdeps"
+		return openEuler, nil
+	case "openeuler 22.03":
+		// Its timesource is a backport; the options of timezone hold with it and without.
+		openEuler.ifname = true
+		return openEuler, nil
+	case "openeuler 24.03":
+		openEuler.timesource = true
+		return openEuler, nil
+	case "kylin V10":
+		return dialect{weakdeps: "--excludeWeakdeps", repoArg: true, smmu: true, licence: true}, nil
 	default:
-		return dialect{}, fmt.Errorf("no kickstart can be written for %s %s yet: use release 9 of the RHEL family", image.Distro, image.Version)
+		return dialect{}, fmt.Errorf("no kickstart can be written for %s %s yet: use release 8, 9 or 10 of the RHEL family, openEuler 20.03, 22.03 or 24.03, or Kylin V10", image.Distro, image.Version)
+	}
+}
+
+// generation is the family and what of its version decides the dialect:
+// rhel 9 for 9.4, openeuler 22.03 for 22.03-LTS-SP3, kylin V10 for V10-SP2.
+func generation(image site.Image) string {
+	switch image.Family {
+	case "openeuler":
+		release, _, _ := strings.Cut(image.Version, "-")
+		return image.Family + " " + release
+	case "kylin":
+		release, _, _ := strings.Cut(strings.ToUpper(image.Version), "-")
+		release, _, _ = strings.Cut(release, " ")
+		return image.Family + " V" + strings.TrimPrefix(release, "V")
+	default:
+		return image.Family + " " + major(image.Version)
 	}
 }
 
@@ -36,18 +76,6 @@ func suiteOf(image site.Image) (string, error) {
 		return "", fmt.Errorf("no preseed file can be written for Debian %s yet: use Debian 12 or 13", image.Version)
 	}
 	return suite, nil
-}
-
-// packageNames translates concepts into the names of packages, which are the
-// same in both families for what the profiles ask today.
-func packageNames(concepts []string) ([]string, error) {
-	known := []string{"openssh-server", "chrony", "curl", "sudo", "python3"}
-	for _, c := range concepts {
-		if !slices.Contains(known, c) {
-			return nil, fmt.Errorf("packages: %q is not a package that Rackseed knows by concept: it knows %s", c, strings.Join(known, ", "))
-		}
-	}
-	return slices.Clone(concepts), nil
 }
 
 // console is the serial port that servers redirect to their BMC.

@@ -3,6 +3,7 @@ package answer
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -41,7 +42,7 @@ func renderKickstart(t *Target) (Answers, error) {
 	if err != nil {
 		return Answers{}, err
 	}
-	args, err := kickstartArgs(t)
+	args, err := kickstartArgs(t, d)
 	if err != nil {
 		return Answers{}, err
 	}
@@ -49,22 +50,34 @@ func renderKickstart(t *Target) (Answers, error) {
 }
 
 // kickstartArgs is what the initramfs must know to fetch the rest.
-func kickstartArgs(t *Target) ([]string, error) {
+func kickstartArgs(t *Target, d dialect) ([]string, error) {
 	var w words
 	args := []string{
 		"inst.ks=" + w.kernel("answer URL", t.AnswerURL("ks.cfg")),
 		"inst.stage2=" + w.kernel("image URL", t.tree(".")),
-		"ip=dhcp",
 	}
+	if d.repoArg {
+		args = append(args, "inst.repo="+w.kernel("image URL", t.tree(".")))
+	}
+	args = append(args, "ip=dhcp")
 	if t.MAC != (site.MAC{}) {
 		args = append(args, "BOOTIF=01-"+t.MAC.Hyphens())
+		if d.ifname {
+			args = append(args, "ifname=netboot0:"+t.MAC.String())
+		}
 	}
-	return append(args,
+	args = append(args,
 		// A port in spanning tree stays silent for up to 50 s.
 		"rd.net.timeout.carrier=60", "rd.net.timeout.dhcp=60", "rd.net.dhcp.retry=5", "inst.waitfornet=60",
 		"inst.text", "inst.noninteractive", "inst.ks.sendmac", "inst.ks.sendsn", "inst.nosave=all_ks", "inst.geoloc=0",
-		"console=tty0", "console="+console(t.Image),
-	), w.err
+	)
+	if d.fpiToTail {
+		args = append(args, "fpi_to_tail=off")
+	}
+	if d.smmu && t.Image.Arch == "aarch64" {
+		args = append(args, "smmu.bypassdev=0x1000:0x17", "smmu.bypassdev=0x1000:0x15", "video=efifb:off")
+	}
+	return append(args, "console=tty0", "console="+console(t.Image)), w.err
 }
 
 // tree is the URL of a directory of the image, without a slash at its end.
@@ -147,16 +160,30 @@ func (k *ks) locale(t *Target, d dialect) {
 	k.comment("Place and time.")
 	k.command("lang", k.kickstart("locale.language", l.Language))
 	k.command("keyboard", k.option("xlayouts", "locale.keyboard", l.Keyboard))
-	k.command("timezone", k.kickstart("locale.timezone", l.Timezone), "--utc")
+	zone := k.kickstart("locale.timezone", l.Timezone)
 	if !d.timesource {
+		k.command("timezone", zone, "--utc", ntpOption(t.Intent.NTP))
 		return
+	}
+	k.command("timezone", zone, "--utc")
+	for _, a := range t.Intent.NTP {
+		k.command("timesource", "--ntp-server="+a.String())
 	}
 	if len(t.Intent.NTP) == 0 {
 		k.command("timesource", "--ntp-disable")
 	}
-	for _, a := range t.Intent.NTP {
-		k.command("timesource", "--ntp-server="+a.String())
+}
+
+// ntpOption is how timezone was told of time servers before there was timesource.
+func ntpOption(servers []netip.Addr) string {
+	if len(servers) == 0 {
+		return "--nontp"
 	}
+	names := make([]string, len(servers))
+	for i, a := range servers {
+		names[i] = a.String()
+	}
+	return "--ntpservers=" + strings.Join(names, ",")
 }
 
 func (k *ks) access(t *Target) error {
@@ -206,7 +233,7 @@ func repositories(image site.Image) (string, []string) {
 }
 
 func (k *ks) packages(t *Target, d dialect) error {
-	names, err := packageNames(t.Intent.Packages)
+	names, err := packageNames(t.Image, t.Intent.Packages)
 	if err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func preseedLines(t *Target, w *words) ([]preseedLine, error) {
 	if err != nil {
 		return nil, err
 	}
-	packages, err := packageNames(t.Intent.Packages)
+	packages, err := packageNames(t.Image, t.Intent.Packages)
 	if err != nil {
 		return nil, err
 	}
