@@ -32,8 +32,10 @@ func KindOf(family string) (Kind, error) {
 		return Kickstart, nil
 	case "debian":
 		return Preseed, nil
+	case "ubuntu":
+		return Autoinstall, nil
 	default:
-		return "", fmt.Errorf("no answer file can be written for %s media yet: use media of the RHEL family, openEuler, Kylin or Debian", family)
+		return "", fmt.Errorf("no answer file can be written for %s media yet: use media of the RHEL family, openEuler, Kylin, Debian or Ubuntu", family)
 	}
 }
 
@@ -47,6 +49,10 @@ type Target struct {
 	Base    string   // of the machine side, http://10.20.0.1:8080
 	Token   string   // the capability of this attempt
 	Root    string   // RootLocked, or a crypt(5) hash, or a mask in its place
+
+	// Medium says that the answer lies on a medium, beside the installer's
+	// own packages: there is no daemon to fetch from or to report to.
+	Medium bool
 }
 
 // AnswerURL is where the installer fetches a file of this attempt.
@@ -81,13 +87,15 @@ func Render(t *Target) (Answers, error) {
 	if err != nil {
 		return Answers{}, err
 	}
-	if err := plainHTTP(t.Base); err != nil {
+	if err := plainHTTP(t.Base); err != nil && !t.Medium {
 		return Answers{}, err
 	}
 	var a Answers
 	switch kind {
 	case Kickstart:
 		a, err = renderKickstart(t)
+	case Autoinstall:
+		a, err = renderAutoinstall(t)
 	default:
 		a, err = renderPreseed(t)
 	}

@@ -13,8 +13,14 @@ import (
 // defaultLanguage is what every installer and console can show.
 const defaultLanguage = "en_US.UTF-8"
 
-// reports is where stages are reported, without the stage.
-func (t *Target) reports() string { return t.Base + "/report/" + t.Token }
+// reports is where stages are reported, without the stage; nowhere without a
+// token.
+func (t *Target) reports() string {
+	if t.Token == "" || t.Medium {
+		return ""
+	}
+	return t.Base + "/report/" + t.Token
+}
 
 // rootHash is what stands for the password of root; locked stands for none.
 // A password in the clear is refused without being repeated.

@@ -218,7 +218,7 @@ func TestRefusalsNameTheField(t *testing.T) {
 		{func(t *Target) { t.Root = "hunter2" }, "access.root is neither locked nor a crypt hash"},
 		{func(t *Target) { t.Root = "sealed:abc" }, "access.root"},
 		{func(t *Target) { t.Image.Version = "7" }, "yet: use"},
-		{func(t *Target) { t.Image.Family = "ubuntu" }, "ubuntu media"},
+		{func(t *Target) { t.Image.Family = "suse" }, "suse media"},
 	} {
 		for _, image := range []site.Image{rocky9(), debian("12")} {
 			target := target(t, image)
