@@ -6,6 +6,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/rackseed/rackseed/pkg/site"
 )
 
 // decoder walks the tree and collects every error on the way. Its methods
@@ -187,40 +189,12 @@ func suggest(key string, fields []field) string {
 			return "did you mean " + word + "?"
 		}
 	}
-	best, nearest := "", 3
 	known := make([]string, len(fields))
 	for i, f := range fields {
 		known[i] = f.key
-		if n := distance(strings.ToLower(key), f.key); n < nearest && n < len(f.key) {
-			best, nearest = f.key, n
-		}
 	}
-	if best != "" {
-		return "did you mean " + best + "?"
+	if near, ok := site.Nearest(key, known); ok {
+		return "did you mean " + near + "?"
 	}
 	return "the keys are " + strings.Join(known, ", ")
-}
-
-// distance is the number of letters to insert, remove or replace (Levenshtein).
-func distance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 )
 
 // Severity says what a finding does to a plan.
@@ -39,12 +41,17 @@ func (p *Plan) Check() []Finding {
 		networks: slices.Sorted(maps.Keys(p.Networks)),
 		reported: map[reportKey]int{},
 		owners:   make(map[netip.Addr]owner, 3*len(p.Nodes)),
+		orders:   map[string]order{},
+		disks:    map[string]bool{},
+		systems:  map[string]System{},
 	}
 	c.checkSite()
 	c.checkAccess()
 	c.checkNetworks()
 	c.checkProvision()
 	c.checkImages()
+	c.checkRepositories()
+	c.checkOpenStack()
 	c.checkRoles()
 	c.checkBMC("bmc", p.BMC)
 	c.checkNodes()
@@ -60,12 +67,16 @@ type checker struct {
 	repeats  []int // of findings, by index
 	reported map[reportKey]int
 	owners   map[netip.Addr]owner
+	orders   map[string]order
+	systems  map[string]System // by image
+	disks    map[string]bool   // roles whose disks and hardware were looked at together
 }
 
 // owner is who has an address; node is nil for servers and gateways.
 type owner struct {
-	node *Node
-	what string
+	node  *Node
+	what  string
+	fixed bool // nobody else can have it, as a node may be a site's name server
 }
 
 func (o owner) String() string {
@@ -156,8 +167,61 @@ func (c *checker) checkImages() {
 		} else if !printable(m.File) {
 			c.fail("image-file-malformed", path+".file", "give the name of the ISO file", "the file name of image %s does not print", name)
 		}
+		c.checkURL(path+".mirror", "the mirror of image "+name, m.Mirror)
 		if m.SHA256 != "" && !lowerHex(m.SHA256, 64) {
 			c.fail("image-sha256-malformed", path+".sha256", "paste the output of sha256sum: 64 lower-case hex digits", "the sha256 of image %s is not a SHA-256 digest", name)
 		}
 	}
+}
+
+func (c *checker) checkRepositories() {
+	for _, name := range slices.Sorted(maps.Keys(c.plan.Repositories)) {
+		r, path := c.plan.Repositories[name], "repositories."+name
+		if !onlyOf(name, "._-") || name == "" {
+			c.fail("repository-name-malformed", path, "use letters, digits, dots, hyphens", "%q is not usable as the name of a repository", name)
+		}
+		if r.URL == "" {
+			c.fail("repository-without-url", path, "add url: http://SERVER/PATH", "repository %s has no URL", name)
+		}
+		c.checkURL(path+".url", "repository "+name, r.URL)
+		c.checkURL(path+".key", "the key of repository "+name, r.Key)
+		if r.URL != "" && r.Key == "" {
+			c.warn("repository-unsigned", path, "add key: URL of the signing key", "packages of repository %s are installed without a signature", name)
+		}
+		for i, image := range r.Images {
+			c.checkImageName(fmt.Sprintf("%s.images[%d]", path, i), image)
+		}
+		if !onlyOf(r.Suite, "._-/ ") {
+			c.fail("repository-suite-malformed", path+".suite", "write it like trixie, or trixie main contrib", "the suite of repository %s has a character that no suite has", name)
+		}
+	}
+}
+
+// checkURL looks at an address that installed nodes use after the laptop has
+// gone.
+func (c *checker) checkURL(path, what, text string) {
+	if text == "" {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.ContainsAny(text, " '\"`$\\") || !printable(text) {
+		c.fail("url-malformed", path, "write http://ADDRESS/PATH, without a password in it", "the URL of %s is none", what)
+		return
+	}
+	if loopback(u.Hostname()) {
+		c.fail("url-is-loopback", path, "write the address that nodes reach it at", "%s is at %s: that is each node itself", what, u.Host)
+	}
+}
+
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && (a.IsLoopback() || a.IsUnspecified())
+}
+
+// suggestion names the known word that is nearest to what was written, or all.
+func suggestion(word string, known []string) string {
+	if near, ok := Nearest(word, known); ok {
+		return "did you mean " + near + "?"
+	}
+	return "use one of: " + strings.Join(known, ", ")
 }

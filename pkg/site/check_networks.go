@@ -18,9 +18,13 @@ func (c *checker) checkNetworks() {
 			c.fail("network-name-malformed", path, "use lower-case letters, digits and hyphens", "%q is not usable as the name of a network", name)
 		}
 		c.checkSubnet(path, name, n)
+		c.checkPurpose(path, name, n)
+		c.checkRoutes(path, name, n)
 		switch other := vlans[n.VLAN]; {
 		case n.VLAN < 0 || n.VLAN > 4094:
 			c.fail("vlan-out-of-range", path+".vlan", "use 1 to 4094, or leave vlan out for untagged", "network %s has VLAN %d", name, n.VLAN)
+		case n.VLAN > 0 && other != "" && (name == c.plan.Provision.Network || other == c.plan.Provision.Network):
+			c.fail("vlan-native-tagged", path+".vlan", "give each network a VLAN of its own", "networks %s and %s both have VLAN %d, which the switch leaves untagged for provisioning and cannot tag as well", other, name, n.VLAN)
 		case n.VLAN > 0 && other != "":
 			c.fail("vlan-duplicate", path+".vlan", "give each network a VLAN of its own", "networks %s and %s both have VLAN %d", other, name, n.VLAN)
 		default:
@@ -56,7 +60,7 @@ func (c *checker) checkSubnet(path, name string, n Network) {
 		} else if kind := specialAddress(n.Subnet, n.Gateway); kind != "" {
 			c.fail("gateway-is-"+kind, path+".gateway", "use a host address of the subnet", "gateway %s of network %s is its %s address", n.Gateway, name, kind)
 		}
-		c.owners[n.Gateway] = owner{what: "the gateway of network " + name}
+		c.owners[n.Gateway] = owner{what: "the gateway of network " + name, fixed: true}
 	}
 	for _, servers := range []struct {
 		kind  string
@@ -128,4 +132,46 @@ func (c *checker) networkFix() string {
 		return "add the network under networks"
 	}
 	return "use one of: " + strings.Join(c.networks, ", ")
+}
+
+func (c *checker) checkPurpose(path, name string, n Network) {
+	known := NetworkRoles()
+	for i, role := range n.Roles {
+		if !slices.Contains(known, role) {
+			words := make([]string, len(known))
+			for i, k := range known {
+				words[i] = string(k)
+			}
+			c.fail("network-role-unknown", fmt.Sprintf("%s.roles[%d]", path, i), suggestion(string(role), words), "%q, for network %s, is not a role of a network", role, name)
+		}
+	}
+	if n.DefaultRoute != nil && *n.DefaultRoute && !n.Gateway.IsValid() {
+		c.fail("default-route-without-gateway", path+".default_route", "add gateway: ADDRESS to the network", "network %s has the default route and no gateway", name)
+	}
+	if c.hasRole(name, NetTenant) && mtuOf(n) < 1500+geneveOverhead {
+		c.warn("tenant-mtu-low", path, fmt.Sprintf("set mtu: 9000, or at least %d, where every switch port carries it", 1500+geneveOverhead),
+			"network %s has MTU %d: with Geneve around them guests have %d, and images that expect 1500 lose large packets", name, mtuOf(n), mtuOf(n)-geneveOverhead)
+	}
+}
+
+// geneveOverhead is what OVN puts around a guest's packet on IPv4, in bytes;
+// VXLAN takes 50.
+const geneveOverhead = 58
+
+func (c *checker) checkRoutes(path, name string, n Network) {
+	for i, r := range n.Routes {
+		at := fmt.Sprintf("%s.routes[%d]", path, i)
+		switch {
+		case !r.To.IsValid() || !r.Via.IsValid() || r.To.Addr().Is4() != r.Via.Is4():
+			c.fail("route-malformed", at, "write {to: 10.30.0.0/16, via: 10.22.0.1}", "route %d of network %s lacks a destination or a gateway", i+1, name)
+		case r.To.Bits() == 0:
+			c.fail("route-is-default", at+".to", "write gateway: "+r.Via.String()+" and default_route: true instead", "route %d of network %s leads everywhere", i+1, name)
+		case r.To != r.To.Masked():
+			c.fail("subnet-host-bits", at+".to", fmt.Sprintf("write %s", r.To.Masked()), "%s is an address in a subnet, not a subnet", r.To)
+		case n.Subnet.IsValid() && !n.Subnet.Contains(r.Via):
+			c.fail("route-via-outside-subnet", at+".via", fmt.Sprintf("use a router on %s", n.Subnet), "the gateway %s of route %d of network %s is outside %s", r.Via, i+1, name, n.Subnet)
+		case n.Subnet.IsValid() && n.Subnet.Overlaps(r.To):
+			c.warn("route-overlaps-subnet", at+".to", "remove the route: the network reaches its own addresses", "route %d of network %s leads to %s, which overlaps its subnet %s", i+1, name, r.To, n.Subnet)
+		}
+	}
 }

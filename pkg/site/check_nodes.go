@@ -1,6 +1,7 @@
 package site
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -47,12 +48,24 @@ func (c *checker) checkNodes() {
 		c.checkAddresses(path, n)
 		c.checkBMC(path+".bmc", n.BMC)
 		c.checkBMCAddress(path+".bmc.address", n, ids.bmcs)
-		c.checkDisks(path+".disks", n, ids.wwns)
+		c.checkDisks(path+".disks", n.Name, n.Disks)
+		c.checkWWNs(path+".disks", n, ids.wwns)
+		c.checkHardware(path+".hardware", n.Name, n.Hardware)
+		c.checkNICs(path+".nics", n.NICs, n.Name)
+		c.checkPorts(path, n)
+		if r, ok := c.plan.Roles[n.Role]; ok {
+			c.checkWiring(n, r)
+			c.checkDefaultRoute(n, r)
+			c.wholeDisks(path, n)
+			c.checkSystem(path, n)
+		}
 		if _, ok := c.plan.Address(n); !ok {
 			unaddressed++
 			c.checkUnaddressed(path, n)
 		}
 	}
+	c.checkOSDHosts()
+	c.checkRootHash()
 	if size := c.plan.Provision.Pool.Size(); size > 0 && size < unaddressed {
 		c.warn("pool-too-small", "provision.pool", "widen the pool, or give nodes an address", "the pool has %d addresses for %d nodes that have none", size, unaddressed)
 	}
@@ -206,6 +219,28 @@ func (c *checker) checkAddress(path string, n *Node, network string, a netip.Add
 		c.fail("address-is-"+kind, at, "use a host address of the subnet", "%s of %s is the %s address of network %s", a, n.Name, kind, network)
 	}
 	c.claim(at, n, a, network+" address")
+	if c.onlyIPMI(network) {
+		c.fail("host-in-bmc-network", at, "write it as bmc: {address: ADDRESS}", "%s has a host address on network %s, which is for BMCs", n.Name, network)
+		return
+	}
+	if r := c.plan.Roles[n.Role]; len(r.Networks) > 0 && r.Networks[network] == "" && network != c.plan.Provision.Network {
+		c.warn("address-without-interface", at, "add "+network+": DEVICE to networks of role "+n.Role, "%s has an address on network %s, and its role puts that network on no device", n.Name, network)
+	}
+}
+
+// checkPorts finds one MAC on two ports of a node.
+func (c *checker) checkPorts(path string, n *Node) {
+	if len(n.NICs) < 2 {
+		return
+	}
+	seen := map[MAC]string{}
+	for _, name := range slices.Sorted(maps.Keys(n.NICs)) {
+		mac := n.NICs[name].MAC
+		if other, taken := seen[mac]; taken && mac != (MAC{}) {
+			c.fail("mac-duplicate", path+".nics."+name, "read the label again", "%s has MAC %s on %s and on %s", n.Name, mac, other, name)
+		}
+		seen[mac] = name
+	}
 }
 
 // claim records who has an address, and reports a second owner.
@@ -217,7 +252,7 @@ func (c *checker) claim(path string, n *Node, a netip.Addr, what string) {
 	switch {
 	case !taken:
 		c.owners[a] = owner{node: n, what: what}
-	case other.node == nil && !strings.HasPrefix(other.what, "the gateway"):
+	case other.node == nil && !other.fixed:
 		c.warn("address-is-server", path, "right only if this node is to be that server", "%s of %s is also %s", a, n.Name, other)
 	default:
 		c.fail("address-duplicate", path, "give each machine an address of its own", "%s of %s is already the %s", a, n.Name, strings.TrimPrefix(other.String(), "the "))
@@ -261,7 +296,11 @@ func (c *checker) checkBMCAddress(path string, n *Node, seen map[string]*Node) {
 		c.fail("bmc-address-malformed", path, "write 10.21.0.11, HOST:PORT or https://HOST:PORT", "the BMC address %q of %s is none", n.BMC.Address, n.Name)
 		return
 	}
-	if a, err := netip.ParseAddr(host); err == nil && a.Is4() && host == n.BMC.Address {
+	a, err := netip.ParseAddr(host)
+	if err == nil {
+		c.checkBMCNetwork(path, n, a)
+	}
+	if err == nil && a.Is4() && host == n.BMC.Address {
 		c.claim(path, n, a, "BMC address")
 		return
 	}
@@ -269,6 +308,23 @@ func (c *checker) checkBMCAddress(path string, n *Node, seen map[string]*Node) {
 		c.fail("bmc-address-duplicate", path, "give each BMC an address of its own", "%s and %s both have BMC address %s", other.Name, n.Name, n.BMC.Address)
 	}
 	seen[n.BMC.Address] = n
+}
+
+// checkBMCNetwork keeps BMCs out of the networks of hosts.
+func (c *checker) checkBMCNetwork(path string, n *Node, a netip.Addr) {
+	data := ""
+	for _, network := range c.networks {
+		switch {
+		case !c.plan.Networks[network].Subnet.Contains(a):
+		case c.hasRole(network, NetIPMI):
+			return
+		default:
+			data = network
+		}
+	}
+	if data != "" {
+		c.fail("bmc-in-data-network", path, "give it an address of the BMC network, or give network "+data+" the role ipmi as well", "the BMC of %s is at %s, on network %s of the hosts", n.Name, a, data)
+	}
 }
 
 func bmcHost(address string) (string, bool) {
@@ -291,26 +347,35 @@ func bmcHost(address string) (string, bool) {
 // looksNumeric tells 10.21.0.300 from a host name.
 func looksNumeric(host string) bool { return strings.Trim(host, "0123456789.") == "" }
 
-func (c *checker) checkDisks(path string, n *Node, wwns map[string]*Node) {
+func (c *checker) checkWWNs(path string, n *Node, wwns map[string]*Node) {
 	for i, d := range n.Disks.System {
-		at := fmt.Sprintf("%s.system[%d]", path, i)
-		const fix = "choose by wwn, serial, by_path, or model with size"
-		switch {
-		case d.IsZero():
-			c.fail("disk-selector-empty", at, fix, "a system disk of %s is chosen by nothing: it would match any disk", n.Name)
-		case slices.ContainsFunc([]string{d.WWN, d.Serial, d.ByPath, d.Model}, kernelDiskName):
-			c.fail("disk-kernel-name", at, fix, "a system disk of %s is chosen by a kernel name: sda is another disk after the next reboot", n.Name)
-		case !onlyOf(d.WWN, ".:-") || !onlyOf(d.ByPath, ".:-_+@") || !printable(d.Serial) || !printable(d.Model):
-			c.fail("disk-selector-malformed", at, "by_path is a name below /dev/disk/by-path; wwn is as lsblk -o WWN prints it", "a system disk of %s is chosen by characters that no disk reports", n.Name)
-		case d.MinSize < 0 || d.MaxSize < 0 || (d.MaxSize > 0 && d.MinSize > d.MaxSize):
-			c.fail("disk-size-order", at, "min_size must not be above max_size", "a system disk of %s has min_size %d and max_size %d", n.Name, d.MinSize, d.MaxSize)
-		}
 		if d.WWN == "" {
 			continue
 		}
-		if other, taken := wwns[strings.ToLower(d.WWN)]; taken {
-			c.warn("disk-wwn-duplicate", at, "read the WWN of both disks again", "%s and %s both choose the disk with WWN %s", other.Name, n.Name, d.WWN)
+		key := strings.ToLower(d.WWN)
+		if other, taken := wwns[key]; taken && other != n {
+			c.warn("disk-wwn-duplicate", fmt.Sprintf("%s.system[%d]", path, i), "read the WWN of both disks again", "%s and %s both choose the disk with WWN %s", other.Name, n.Name, d.WWN)
 		}
-		wwns[strings.ToLower(d.WWN)] = n
+		wwns[key] = n
+	}
+}
+
+// checkOSDHosts counts who holds the data.
+func (c *checker) checkOSDHosts() {
+	hosts, first := 0, ""
+	for i := range c.plan.Nodes {
+		n := &c.plan.Nodes[i]
+		switch {
+		case len(n.Disks.OSD) > 0:
+			first = cmp.Or(first, n.path()+".disks.osd")
+		case len(c.plan.Roles[n.Role].Disks.OSD) > 0:
+			first = cmp.Or(first, "roles."+n.Role+".disks.osd")
+		default:
+			continue
+		}
+		hosts++
+	}
+	if hosts > 0 && hosts < 3 {
+		c.warn("osd-hosts-few", first, "plan three hosts with OSDs or more", "%d hosts have OSDs: three copies need three", hosts)
 	}
 }

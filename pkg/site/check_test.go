@@ -31,7 +31,10 @@ func goodPlan() *Plan {
 			},
 			Images: map[string]Medium{"rocky9.6": {File: "Rocky-9.6-x86_64-dvd.iso", SHA256: strings.Repeat("a1", 32)}},
 			BMC:    BMC{Protocol: "redfish", Username: "admin", Password: SecretRef{Env: "BMC_PASSWORD"}},
-			Roles:  map[string]Role{"compute": {Profile: "compute", Image: "rocky9.6", Networks: map[string]string{"storage": "bond1"}}},
+			Roles: map[string]Role{"compute": {
+				Profile: "compute", Image: "rocky9.6", Networks: map[string]string{"storage": "bond1"}, Bonds: map[string]Bond{"bond1": {NICs: []string{"p1", "p2"}}},
+				NICs: map[string]NIC{"p1": {Path: "0000:3b:00.0"}, "p2": {Path: "0000:5e:00.0"}},
+			}},
 		},
 		Nodes: []Node{
 			{Name: "n1", Role: "compute", Rack: "A01", U: 1, MACs: []MAC{{2, 0, 0, 0, 0, 1}}, Serial: "S0001", UUID: UUID{1}, BMC: BMC{Address: "10.0.2.11"}, Place: "nodes[0]",
@@ -105,7 +108,8 @@ func TestCheck(t *testing.T) {
 		{"vlan-duplicate", "networks.storage.vlan", SeverityError, func(p *Plan) { network(p, "ipmi", func(n *Network) { n.VLAN = 123 }) }},
 		{"mtu-out-of-range", "networks.storage.mtu", SeverityError, func(p *Plan) { network(p, "storage", func(n *Network) { n.MTU = 90000 }) }},
 		{"mtu-order", "networks.storage.mtu", SeverityError, func(p *Plan) {
-			role(p, func(r *Role) { r.Networks = map[string]string{"storage": "bond0", "provision": "bond0"} })
+			network(p, "provision", func(n *Network) { n.MTU = 1500 })
+			role(p, func(r *Role) { r.Networks = map[string]string{"storage": "bond1", "provision": "bond1"} })
 		}},
 		{"dns-missing", "networks.provision.dns", SeverityWarning, func(p *Plan) { network(p, "provision", func(n *Network) { n.DNS = nil }) }},
 		{"ntp-missing", "networks.provision.ntp", SeverityWarning, func(p *Plan) { network(p, "provision", func(n *Network) { n.NTP = nil }) }},
@@ -325,7 +329,9 @@ func bigPlan(n int) *Plan {
 	wide := func(b byte) Network {
 		return Network{Subnet: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, b, 0, 0}), 16)}
 	}
-	p.Networks = map[string]Network{"provision": wide(20), "storage": wide(21), "ipmi": wide(22)}
+	provision := wide(20)
+	provision.Gateway = netip.MustParseAddr("10.20.0.1")
+	p.Networks = map[string]Network{"provision": provision, "storage": wide(21), "ipmi": wide(22)}
 	p.Nodes = nil
 	for i := range n {
 		at := func(b byte) netip.Addr { return netip.AddrFrom4([4]byte{10, b, byte(1 + i>>8), byte(i)}) }
