@@ -42,6 +42,7 @@ type Intent struct {
 	Schedulers []Scheduler
 	Slices     []Slice
 	Clock      Clock
+	BIOS       []Setting // by concept: virtualization, iommu, sriov, hyperthreading, boot_mode, power_profile
 
 	// Parameters are the values under set, each with where it came from.
 	Parameters []Parameter
@@ -128,7 +129,8 @@ type Slice struct {
 
 // Clock is how chrony keeps time.
 type Clock struct {
-	LocalStratum int `yaml:"local_stratum"` // serve the node's own clock at this stratum when all servers are gone; zero does not
+	LocalStratum int    `yaml:"local_stratum"` // serve the node's own clock at this stratum when all servers are gone; zero does not
+	When         string `yaml:"when"`
 	Reason       `yaml:",inline"`
 }
 
@@ -151,6 +153,9 @@ type Repository struct {
 	URL   string
 	Key   string // URL; empty means unsigned
 	Suite string // of a Debian repository, with its components behind
+	// Mirror says that URL is a copy of the tree that the node was installed
+	// from, with the repositories below it that the medium has.
+	Mirror bool
 }
 
 // Layout divides the system disk.
@@ -166,6 +171,7 @@ type Volume struct {
 	Mount string
 	Size  int64 // bytes, at least
 	Grow  bool  // takes what is left
+	Reason
 }
 
 // Network is the final network of a node: NICs first, then bonds, then VLANs.

@@ -45,6 +45,7 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		{"unknown key", "name: p\nsummary: x\nsysctls: []\n", "[3:1] unknown field \"sysctls\""},
 		{"unknown key further in", "name: p\nsysctl:\n  - key: a\n    value: b\n    reason: c\n", "[5:5] unknown field \"reason\""},
 		{"a key twice", "name: p\nsummary: a\nsummary: b\n", "[3:1]"},
+		{"place with its file", "name: p\nsysctls: []\n", "p.yaml:2:1: "},
 		{"wrong type", "name: p\nlimits: [{domain: root, item: nofile, value: many}]\n", "[2:46]"},
 		{"not YAML", "name: [p\n", "profile p.yaml"},
 		{"another name", "name: q\n", `profile p.yaml calls itself "q"`},
@@ -103,9 +104,10 @@ limits: [{domain: root, item: nofile, value: 65536}]
 		Locale:  site.Locale{Timezone: "UTC", Language: "en_US.UTF-8", Keyboard: "us"},
 		Access:  site.Access{Root: site.RootLocked, SSHKeys: []string{"ssh-ed25519 AAAA a"}},
 		Address: addr, DNS: []netip.Addr{netip.MustParseAddr("10.20.0.1")}, NTP: []netip.Addr{netip.MustParseAddr("10.20.0.2")},
+		Hosts: []Host{{addr, []string{"cs-controller-01.gz.example.net", "cs-controller-01"}}},
 		Disks: site.Disks{System: disks}, Chain: []string{"p"}, Packages: []string{"curl"}, Services: []string{"ssh"},
-		Sysctl: []Setting{{Key: "vm.swappiness", Value: "10", Reason: Reason{Why: "because", Source: "there"}}},
-		Limits: []Limit{{Domain: "root", Item: "nofile", Value: 65536}},
+		Sysctl: []Setting{{Key: "vm.swappiness", Value: "10", Reason: Reason{Why: "because", Source: "there", From: "profile p (p.yaml:5)"}}},
+		Limits: []Limit{{Domain: "root", Item: "nofile", Value: 65536, Reason: Reason{From: "profile p (p.yaml:6)"}}},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
