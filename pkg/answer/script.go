@@ -18,8 +18,12 @@ const endOfText = "RACKSEED_END"
 // script is a POSIX shell script being written.
 type script struct {
 	words
-	b strings.Builder
+	b     strings.Builder
+	files []written
 }
+
+// written is a file that a script makes.
+type written struct{ path, text string }
 
 func newScript(about string) *script {
 	s := &script{}
@@ -63,7 +67,9 @@ func (s *script) call(field, command string, args ...string) {
 
 // file adds a call of put, which makes a file of the target what is given.
 func (s *script) file(mode, path, text string) {
-	s.say(fmt.Sprintf("put %s %s <<'%s'", mode, path, endOfText), strings.TrimSuffix(text, "\n"), endOfText)
+	text = strings.TrimSuffix(text, "\n")
+	s.files = append(s.files, written{path, text + "\n"})
+	s.say(fmt.Sprintf("put %s %s <<'%s'", mode, path, endOfText), text, endOfText)
 }
 
 // text is the finished script.

@@ -122,7 +122,7 @@ func TestTuneTwice(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			fake := commands(t, map[string]string{"systemctl": `for last; do :; done; mkdir -p "$ROOT/enabled" && : >"$ROOT/enabled/$last"`})
+			fake := commands(t, map[string]string{"systemctl": `for last; do :; done; case $* in *is-enabled*) [ ! -f "$ROOT/enabled/$last" ] || echo enabled;; *) mkdir -p "$ROOT/enabled" && : >"$ROOT/enabled/$last";; esac`})
 			env := []string{"ROOT=" + root, "PATH=" + fake + ":" + os.Getenv("PATH")}
 			script, err := tuneScript(target(t, rocky9()))
 			if err != nil {
@@ -146,7 +146,7 @@ func TestTuneTwice(t *testing.T) {
 			}
 			for name, want := range map[string]string{
 				"/etc/hostname":                          "-rw-r--r--\ncs-controller-01\n",
-				"/etc/hosts":                             "-rw-r--r--\n127.0.0.1\tlocalhost\n10.0.0.9 keep\n10.20.1.1 cs-controller-01.gz.example.net cs-controller-01 # rackseed\n",
+				"/etc/hosts":                             "-rw-r--r--\n127.0.0.1\tlocalhost\n10.0.0.9 keep\n# BEGIN rackseed\n10.20.1.1 cs-controller-01.gz.example.net cs-controller-01\n# END rackseed\n",
 				"/root/.ssh/authorized_keys":             "-rw-------\nssh-rsa AAAA customer\n" + keyAnna + "\n" + keyBo + "\n",
 				"/root/.ssh":                             "drwx------\n",
 				"/etc/rackseed":                          "drwx------\n",
@@ -233,7 +233,7 @@ func only(t *testing.T, sender string, fake map[string]string) string {
 		t.Skipf("needs %s: apt install %[1]s", sender)
 	}
 	dir := commands(t, fake)
-	for _, name := range append(strings.Fields("sh cat grep sed tr sort mktemp rm mkdir tar gzip head tail"), sender) {
+	for _, name := range append(strings.Fields("sh cat grep sed tr sort mktemp rm mkdir tar gzip head tail sha256sum seq stat chmod mv"), sender) {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
@@ -304,7 +304,7 @@ func TestVerify(t *testing.T) {
 				t.Parallel()
 				laptop := newLaptop(t)
 				laptop.away = 3
-				root := t.TempDir()
+				root := tuned(t, target(t, rocky9()))
 				for name, text := range map[string]string{"root/.ssh/authorized_keys": strings.Join(tt.keys, "\n") + "\n", "etc/rackseed/report": laptop.URL + "/report/T0KEN\n"} {
 					path := filepath.Join(root, name)
 					if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -333,8 +333,12 @@ func TestVerify(t *testing.T) {
 				if strings.Join(tt.want, "\n") != strings.TrimSpace(string(out)) {
 					t.Errorf("printed\n%s", out)
 				}
-				if slept, _ := os.ReadFile(filepath.Join(root, "slept")); string(slept) != "2\n4\n8\n" {
-					t.Errorf("waited %q between tries, want 2, 4 and 8 seconds", slept)
+				pauses := "2\n4\n8\n"
+				if tt.want != nil { // which may go away while services start
+					pauses = "1\n2\n3\n4\n5\n5\n5\n5\n10\n10\n10\n" + pauses
+				}
+				if slept, _ := os.ReadFile(filepath.Join(root, "slept")); string(slept) != pauses {
+					t.Errorf("waited %q, want %q", slept, pauses)
 				}
 				if _, err := os.Stat(filepath.Join(root, "etc/rackseed/report")); err == nil {
 					t.Error("the token was left on the disk")
@@ -346,6 +350,61 @@ func TestVerify(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// tuned gives a folder in which the tuning script of a target was run.
+func tuned(t *testing.T, target *Target) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, unit := range []string{"ssh", "chrony", "tuned"} {
+		path := filepath.Join(root, "lib/systemd/system", unit+".service")
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script, err := tuneScript(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := commands(t, map[string]string{"systemctl": "exit 0", "curl": "exit 7"})
+	if out, err := runScript(t, []string{"sh"}, script, "ROOT="+root, "PATH="+fake+":"+os.Getenv("PATH")); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return root
+}
+
+// TestVerifyWaitsForServices: what starts late is no deviation, and what is
+// there already is not waited for.
+func TestVerifyWaitsForServices(t *testing.T) {
+	laptop := newLaptop(t)
+	root := tuned(t, target(t, rocky9()))
+	for name, text := range map[string]string{"etc/rackseed/report": laptop.URL + "/report/T0KEN\n"} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fake := healthy()
+	// chrony runs once the script has slept three times.
+	fake["systemctl"] = `case $* in *DefaultLimitNOFILESoft*) echo 65536;; *is-active*chronyd*) [ "$(cat "$ROOT/slept" | tr -d '\n')" = 123 ];; *is-active*sshd*) ;; *is-active*) exit 3;; esac`
+	script, err := verifyScript(target(t, rocky9()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := only(t, "curl", fake)
+	cmd := within(t, filepath.Join(path, "sh"), scriptFile(t, script), "--report")
+	cmd.Env = []string{"PATH=" + path, "ROOT=" + root}
+	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "" {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if want := []string{"POST /report/T0KEN/verified "}; !slices.Equal(laptop.got, want) {
+		t.Errorf("reported %q, want %q", laptop.got, want)
+	}
+	if slept, _ := os.ReadFile(filepath.Join(root, "slept")); string(slept) != "1\n2\n3\n" {
+		t.Errorf("waited %q, want 1, 2 and 3 seconds", slept)
 	}
 }
 

@@ -2,6 +2,7 @@ package answer
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/profile"
@@ -9,90 +10,74 @@ import (
 )
 
 // tuneScript writes the script that makes a system what the Intent says. It
-// is the same for every installer, and running it again changes nothing.
+// is the same for every delivery, and running it again changes nothing.
 func tuneScript(t *Target) (string, error) {
-	i := t.Intent
-	s := newScript(fmt.Sprintf("Rackseed makes this system what %s must be (role %s, profile %s).", i.Node, i.Role, i.Profile))
+	s := newScript(fmt.Sprintf("Rackseed makes this system what %s must be (role %s, profile %s).", t.Intent.Node, t.Intent.Role, t.Intent.Profile))
 	s.say("# Run it inside the system, or with ROOT=/mnt/sysimage on one that is mounted there. Running",
 		"# it again changes nothing.")
 	s.piece("tune")
+	tune(s, t)
+	return s.text()
+}
+
+// tune adds what tuneScript does after its functions.
+func tune(s *script, t *Target) {
+	i := t.Intent
 	tuneName(s, i)
-	tuneKernel(s, i.Sysctl)
-	tuneLimits(s, i.Limits)
+	tuneKernel(s, i)
+	tuneSystem(s, i)
+	tuneRepositories(s, t)
 	tuneAccess(s, i.Access)
 	tuneServices(s, i)
 	verifyAtFirstBoot(s, t)
-	return s.text()
+	tuneFiles(s)
 }
 
 func section(s *script, why string) { s.say("", "# "+why) }
 
+// explain adds comments with the reason of a value.
+func explain(s *script, b *strings.Builder, field string, r profile.Reason) {
+	if r.Why != "" {
+		fmt.Fprintf(b, "# %s\n", s.line(field, r.Why))
+	}
+	if r.Source != "" {
+		fmt.Fprintf(b, "# Source: %s\n", s.line(field, r.Source))
+	}
+}
+
 func tuneName(s *script, i *profile.Intent) {
 	section(s, "The bare host name: cephadm and Kolla compare it with their own lists.")
 	s.file("0644", "/etc/hostname", s.item("name", i.Node))
-	if !i.Address.IsValid() {
+	lines := hostLines(s, i)
+	if lines == "" {
 		section(s, "The plan reserves no address for this node, so /etc/hosts stays as it is.")
 		return
 	}
-	names := []string{i.Address.String()}
-	if i.Domain != "" {
-		names = append(names, s.item("domain", i.FQDN()))
-	}
-	s.call("name", "name_resolves", append(names, i.Node)...)
+	section(s, "The hosts of the plan. What others wrote into /etc/hosts stays, but for 127.0.1.1.")
+	s.say(fmt.Sprintf("hosts <<'%s'", endOfText), strings.TrimSuffix(lines, "\n"), endOfText)
 }
 
-func tuneKernel(s *script, settings []profile.Setting) {
-	if len(settings) == 0 {
-		return
-	}
-	var b strings.Builder
-	for _, v := range settings {
-		field := "sysctl " + v.Key
-		explain(s, &b, field, v.Why, v.Source)
-		fmt.Fprintf(&b, "%s = %s\n", s.item("sysctl key", v.Key), s.line(field, v.Value))
-	}
-	section(s, "Kernel parameters, in force from the next boot.")
-	s.file("0644", "/etc/sysctl.d/60-rackseed.conf", b.String())
-}
-
-func tuneLimits(s *script, limits []profile.Limit) {
-	if len(limits) == 0 {
-		return
-	}
-	var b strings.Builder
-	for _, l := range limits {
-		field := "limit " + l.Item
-		explain(s, &b, field, l.Why, l.Source)
-		fmt.Fprintf(&b, "%s - %s %d\n", s.item(field, l.Domain), s.item(field, l.Item), l.Value)
-	}
-	section(s, "Limits of login sessions, and of whatever else passes PAM.")
-	s.file("0644", "/etc/security/limits.d/60-rackseed.conf", b.String())
-	if n := openFiles(limits); n > 0 {
-		section(s, "Services do not pass PAM. The hard limit stays at systemd's own: a container engine raises its own up to it.")
-		s.file("0644", "/etc/systemd/system.conf.d/60-rackseed.conf", fmt.Sprintf("[Manager]\nDefaultLimitNOFILE=%d:%d\n", n, max(n, systemdHardFiles)))
-	}
-}
-
-// systemdHardFiles is systemd's default hard limit of open files, since v240.
-const systemdHardFiles = 524288
-
-// openFiles is the limit of open files that holds for everybody, or 0.
-func openFiles(limits []profile.Limit) int {
-	for _, l := range limits {
-		if l.Domain == "*" && l.Item == "nofile" {
-			return l.Value
+// hostLines are the lines of /etc/hosts: the whole site's, or at least the
+// node's own.
+func hostLines(s *script, i *profile.Intent) string {
+	hosts := i.Hosts
+	if len(hosts) == 0 && i.Address.IsValid() {
+		own := profile.Host{Addr: i.Address, Names: []string{i.Node}}
+		if i.Domain != "" {
+			own.Names = []string{i.FQDN(), i.Node}
 		}
+		hosts = []profile.Host{own}
 	}
-	return 0
-}
-
-func explain(s *script, b *strings.Builder, field, why, source string) {
-	if why != "" {
-		fmt.Fprintf(b, "# %s\n", s.line(field, why))
+	var b strings.Builder
+	for _, h := range hosts {
+		b.WriteString(h.Addr.String())
+		for _, name := range h.Names {
+			b.WriteByte(' ')
+			b.WriteString(s.item("host", name))
+		}
+		b.WriteByte('\n')
 	}
-	if source != "" {
-		fmt.Fprintf(b, "# Source: %s\n", s.line(field, source))
-	}
+	return b.String()
 }
 
 func tuneAccess(s *script, a site.Access) {
@@ -100,20 +85,20 @@ func tuneAccess(s *script, a site.Access) {
 		return
 	}
 	section(s, "Who may log in as root.")
-	s.say(`mkdir -p "$ROOT/root/.ssh"`, `chmod 0700 "$ROOT/root/.ssh"`)
+	s.say("folder 0700 /root/.ssh")
 	for _, key := range a.SSHKeys {
 		s.call("access.ssh_keys", "line 0600 /root/.ssh/authorized_keys", key)
 	}
 }
 
 func tuneServices(s *script, i *profile.Intent) {
-	if len(i.NTP) > 0 {
+	if len(i.NTP) > 0 || i.Clock.LocalStratum > 0 {
 		section(s, "Clusters need clocks that agree.")
-		servers := make([]string, len(i.NTP))
-		for n, a := range i.NTP {
-			servers[n] = a.String()
+		args := []string{strconv.Itoa(i.Clock.LocalStratum)}
+		for _, a := range i.NTP {
+			args = append(args, a.String())
 		}
-		s.call("ntp", "time_from", servers...)
+		s.call("ntp", "time_from", args...)
 	}
 	section(s, "Services; each has one name or another by distribution.")
 	for _, concept := range i.Services {
@@ -123,32 +108,37 @@ func tuneServices(s *script, i *profile.Intent) {
 
 // units gives the names of a service, by concept, on the systems there are.
 func (w *words) units(concept string) []string {
-	units, ok := map[string][]string{
-		"ssh":    {"ssh", "sshd"},
-		"chrony": {"chrony", "chronyd"},
-	}[concept]
-	if !ok {
+	switch concept {
+	case "ssh":
+		return []string{"ssh", "sshd"}
+	case "chrony":
+		return []string{"chrony", "chronyd"}
+	case "iscsi":
+		return []string{"iscsid"}
+	case "multipath":
+		return []string{"multipathd", "multipath-tools"}
+	case "kdump":
+		return []string{"kdump", "kdump-tools"}
+	case "ceph", "irqbalance", "tuned", "ksm", "ksmtuned", "lldpd", "numad", "smartd", "sysstat", "podman", "docker",
+		"haproxy", "keepalived", "memcached", "libvirtd", "openvswitch", "firewalld", "mdmonitor":
+		return []string{concept}
+	default:
 		w.refuse("services", concept, "is not a service that Rackseed knows by concept")
+		return nil
 	}
-	return units
 }
 
 // verifyAtFirstBoot installs a check of what is in force against the Intent,
 // and a unit that reports it once.
 func verifyAtFirstBoot(s *script, t *Target) {
 	section(s, "The first boot compares what is in force with the plan.")
-	check, err := verifyScript(t)
-	if err != nil && s.err == nil {
-		s.err = err
-	}
-	s.file("0755", "/usr/local/sbin/rackseed-verify", check)
+	s.file("0755", "/usr/local/sbin/rackseed-verify", verifyText(s, t))
 	if t.Token == "" {
 		return
 	}
 	s.file("0644", "/etc/systemd/system/rackseed-verify.service", verifyUnit)
 	section(s, "Where to report; it goes once the report was taken.")
-	s.say(`mkdir -p "$ROOT/etc/rackseed"`, `chmod 0700 "$ROOT/etc/rackseed"`)
-	s.file("0600", "/etc/rackseed/report", s.line("report URL", t.reports()))
+	s.say("folder 0700 /etc/rackseed", fmt.Sprintf("put 0600 /etc/rackseed/report <<'%s'", endOfText), s.line("report URL", t.reports()), endOfText)
 	s.call("service", "enable_unit", "rackseed-verify")
 }
 
@@ -168,32 +158,15 @@ ExecStart=/usr/local/sbin/rackseed-verify --report
 WantedBy=multi-user.target
 `
 
-func verifyScript(t *Target) (string, error) {
-	i := t.Intent
-	s := newScript(fmt.Sprintf("rackseed-verify compares this system with what %s must be, and prints one deviation a line.", i.Node))
-	s.piece("verify")
-	s.say("", "checks() {")
-	check := func(field, command string, args ...string) { s.call(field, "\t"+command, args...) }
-	check("name", "host_name", i.Node)
-	if i.Address.IsValid() {
-		check("name", "resolves", i.Address.String(), i.Node)
+// tuneFiles ends the script with the list of the files that are the plan's
+// alone; those that other programs write as well are not in it.
+func tuneFiles(s *script) {
+	section(s, "What only an earlier plan asked for goes.")
+	s.say(fmt.Sprintf("planned_files <<'%s'", endOfText))
+	for _, f := range s.files {
+		if f.path != "/etc/hostname" {
+			s.say(f.path)
+		}
 	}
-	for _, v := range i.Sysctl {
-		check("sysctl "+v.Key, "kernel_parameter", v.Key, v.Value)
-	}
-	for _, l := range i.Limits {
-		check("limit "+l.Item, "limit", l.Domain, l.Item, fmt.Sprint(l.Value))
-	}
-	if n := openFiles(i.Limits); n > 0 {
-		check("limit nofile", "service_limit", fmt.Sprint(n))
-	}
-	for _, key := range i.Access.SSHKeys {
-		check("access.ssh_keys", "root_key", key)
-	}
-	for _, concept := range i.Services {
-		check("service", "running", s.units(concept)...)
-	}
-	s.say("}")
-	s.piece("verify-report")
-	return s.text()
+	s.say(endOfText)
 }

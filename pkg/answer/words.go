@@ -83,6 +83,40 @@ func (w *words) item(field, v string) string {
 	return v
 }
 
+// name is an item that is part of a file's name.
+func (w *words) name(field, v string) string {
+	if v == "" || !onlyOf(v, "._+-") || strings.HasPrefix(v, ".") {
+		return w.refuse(field, v, "is not a file's name: use letters, digits and . _ + -")
+	}
+	return v
+}
+
+// value is what follows a key in a configuration file. A backslash at its end
+// would join the next line to it.
+func (w *words) value(field, v string) string {
+	v = w.line(field, v)
+	if strings.HasSuffix(v, `\`) || strings.TrimSpace(v) != v {
+		return w.refuse(field, v, "cannot stand in a configuration file: it ends in a backslash or has blanks around it")
+	}
+	return v
+}
+
+// cpus is a list of CPUs as the kernel writes it: 0-3,32.
+func (w *words) cpus(field, v string) string {
+	if v == "" || strings.Trim(v, "0123456789,-") != "" {
+		return w.refuse(field, v, "is not a list of CPUs: write it like 0-3,32-35")
+	}
+	return v
+}
+
+// address is the URL of a repository; dnf expands $releasever in it.
+func (w *words) address(field, v string) string {
+	if v == "" || !onlyOf(v, "._:/=,@+-~%&?$[]") {
+		return w.refuse(field, v, "is not a URL that a repository can have")
+	}
+	return v
+}
+
 // onlyOf reports that s holds ASCII letters, digits and extra, nothing else.
 func onlyOf(s, extra string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool {

@@ -10,19 +10,37 @@ send() {
 	fi
 }
 
-checks
-[ "${1:-}" = --report ] || exit 0
+# settle writes what differs to a file. Services may still be starting at the first boot: it looks
+# again for a minute, until nothing differs.
+settle() {
+	for pause in 1 2 3 4 5 5 5 5 10 10 10 0; do
+		checks >"$1" 2>&1
+		[ -s "$1" ] && [ "$pause" != 0 ] || return 0
+		sleep "$pause"
+	done
+}
+
+found=$(mktemp) || exit 1
+trap 'rm -f "$found"' EXIT
+if [ "${1:-}" != --report ]; then
+	checks >"$found" 2>&1
+	cat "$found"
+	[ ! -s "$found" ]
+	exit
+fi
 
 # The laptop may be asleep or away: ask again, less and less often. What is in force is looked
-# at anew each time, since the first try may come before everything has started.
+# at anew each time.
 secret=$ROOT/etc/rackseed/report
 url=$(cat "$secret") || exit 1
-found=$(mktemp) || exit 1
+settle "$found"
+cat "$found"
 pause=2
-while checks >"$found" 2>&1; ! send "$found"; do
+until send "$found"; do
 	sleep "$pause"
 	pause=$((pause * 2))
 	[ "$pause" -le 300 ] || pause=300
+	checks >"$found" 2>&1
 done
-rm -f "$found" "$secret"
+rm -f "$secret"
 systemctl --quiet disable rackseed-verify.service

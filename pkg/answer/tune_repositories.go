@@ -1,0 +1,76 @@
+package answer
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/rackseed/rackseed/pkg/profile"
+)
+
+// isDebian tells the families that use apt from those that use dnf.
+func isDebian(family string) bool { return family == "debian" || family == "ubuntu" }
+
+// tuneRepositories writes the repositories that the node uses when the laptop
+// has gone.
+func tuneRepositories(s *script, t *Target) {
+	if len(t.Intent.Repositories) == 0 {
+		return
+	}
+	section(s, "Repositories of the site, for the time after the install.")
+	for _, r := range t.Intent.Repositories {
+		if isDebian(t.Image.Family) {
+			aptSource(s, t, r)
+		} else {
+			yumRepository(s, r)
+		}
+	}
+}
+
+func yumRepository(s *script, r profile.Repository) {
+	field := "repository " + r.Name
+	name := s.name("repositories", r.Name)
+	text := fmt.Sprintf("[rackseed-%s]\nname=Rackseed: %[1]s\nbaseurl=%s\nenabled=1\n", name, s.address(field, r.URL))
+	if r.Key == "" {
+		text += "gpgcheck=0\n"
+	} else {
+		text += fmt.Sprintf("gpgcheck=1\ngpgkey=%s\n", s.address(field, r.Key))
+	}
+	s.file("0644", "/etc/yum.repos.d/rackseed-"+name+".repo", text)
+}
+
+// aptSource writes a source in the format of deb822 (sources.list(5)).
+func aptSource(s *script, t *Target, r profile.Repository) {
+	field := "repository " + r.Name
+	name := s.name("repositories", r.Name)
+	suite, components, _ := strings.Cut(r.Suite, " ")
+	if suite == "" {
+		suite = codename(t)
+	}
+	if suite == "" {
+		s.refuse(field, r.Name, "has no suite: add suite to it, such as: suite: trixie main")
+	}
+	text := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\n", s.address(field, r.URL), s.value(field, suite))
+	if !strings.HasSuffix(suite, "/") {
+		if components == "" {
+			components = "main"
+		}
+		text += fmt.Sprintf("Components: %s\n", s.value(field, components))
+	}
+	if r.Key == "" {
+		text += "Trusted: yes\n"
+	} else {
+		key := "/etc/apt/keyrings/rackseed-" + name + ".asc"
+		s.call(field, "signing_key", s.address(field, r.Key), key)
+		text += "Signed-By: " + key + "\n"
+	}
+	s.file("0644", "/etc/apt/sources.list.d/rackseed-"+name+".sources", text)
+}
+
+// codename is what the release of the image is called in repositories.
+func codename(t *Target) string {
+	version := major(t.Image.Version)
+	if t.Image.Family == "ubuntu" {
+		version = strings.Join(strings.SplitN(t.Image.Version+"..", ".", 3)[:2], ".")
+	}
+	return map[string]string{"12": "bookworm", "13": "trixie", "22.04": "jammy", "24.04": "noble"}[version]
+}
