@@ -61,7 +61,8 @@ func TestContract(t *testing.T) {
 	for path, flags := range map[string][]string{
 		"serve": {"plan", "interface", "state", "dhcp", "store"}, "demo": {"nodes", "speed", "fault", "exit"}, "doctor": nil,
 		"plan check": {"json"}, "plan apply": nil, "plan diff": nil, "image add": nil, "image list": {"json"}, "image remove": nil,
-		"node list": {"json"}, "node show": {"json"}, "explain": {"plan", "json"}, "render": {"plan", "as", "secrets"},
+		"node list": {"json"}, "node show": {"json"}, "explain": {"plan", "json"},
+		"export kolla": {"plan", "output", "json"}, "export cephadm": {"plan"}, "export hosts": {"plan"}, "export ansible": {"plan"}, "render": {"plan", "as", "secrets"},
 		"install": {"no-power", "dry-run", "max-failures", "json"}, "disarm": {"json"}, "events": {"follow", "since", "json"},
 		"storm": nil, "version": {"json"}, "completion bash": nil,
 	} {

@@ -130,6 +130,12 @@ func newWorld(t testing.TB) *world {
 		Render: func(_ *site.State, node, as string, secrets bool) (string, error) {
 			return fmt.Sprintf("%s as %s, secrets %t", node, as, secrets), nil
 		},
+		Export: func(_ *site.State, kind string) (view.Export, error) {
+			if kind != "hosts" {
+				return view.Export{}, errors.New("there is no such export")
+			}
+			return view.Export{Files: []view.ExportFile{{Name: kind, Text: "10.20.1.1 n1"}}, Warnings: []string{"n2 has no address"}}, nil
+		},
 		Health: func() error { return nil },
 	}
 	w.machine, w.operator = machine.Handler(), operator.Handler()

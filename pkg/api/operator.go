@@ -51,8 +51,10 @@ type Operator struct {
 	// document of a node.
 	Explain func(s *site.State, who string, now time.Time) (view.Explanation, error)
 	Render  func(s *site.State, node, as string, secrets bool) (string, error)
-	Page    http.Handler // the page at /
-	Health  func() error // nil while the daemon does what it should
+	// Export writes inventories of one kind from the plan in force.
+	Export func(s *site.State, kind string) (view.Export, error)
+	Page   http.Handler // the page at /
+	Health func() error // nil while the daemon does what it should
 }
 
 // maxPlan bounds a plan's text: 16,000 nodes written out one by one take
@@ -68,6 +70,7 @@ func (h *Operator) Handler() http.Handler {
 		r.Get("/nodes/{name}", h.node)
 		r.Get("/nodes/{name}/render", h.render)
 		r.Get("/explain/{who}", h.explain)
+		r.Get("/export/{kind}", h.export)
 		r.Put("/plan", h.plan)
 		r.Get("/images", h.images)
 		r.Post("/images", h.addImage)
@@ -199,6 +202,15 @@ func (h *Operator) render(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, text)
+}
+
+func (h *Operator) export(w http.ResponseWriter, r *http.Request) {
+	e, err := h.Export(h.Ledger.State(), param(r, "kind"))
+	if err != nil {
+		h.fail(w, codeUsage, err)
+		return
+	}
+	h.reply(w, e)
 }
 
 // plan checks a plan and, unless asked not to, puts it in force.

@@ -137,6 +137,11 @@ func (c *Client) Render(ctx context.Context, node, as string, secrets bool) (tex
 	return text, c.do(ctx, http.MethodGet, "/api/v1/nodes/"+url.PathEscape(node)+"/render", query, nil, &text)
 }
 
+// Export gives the inventories of one kind for the plan in force.
+func (c *Client) Export(ctx context.Context, kind string) (e view.Export, err error) {
+	return e, c.do(ctx, http.MethodGet, "/api/v1/export/"+url.PathEscape(kind), nil, nil, &e)
+}
+
 // Plan checks a plan and, unless dryRun, applies it.
 func (c *Client) Plan(ctx context.Context, name string, data []byte, by string, dryRun bool) (r view.PlanResult, err error) {
 	query := url.Values{"name": {name}, "by": {by}, "dry_run": {strconv.FormatBool(dryRun)}}

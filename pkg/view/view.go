@@ -185,3 +185,16 @@ type Problem struct {
 	Code   string          `json:"code"` // usage, refused, not-found, failed
 	Extra  json.RawMessage `json:"extra,omitempty"`
 }
+
+// Export is what one kind of export gives: inventories for the tools that
+// come after the installation.
+type Export struct {
+	Files    []ExportFile `json:"files"`
+	Warnings []string     `json:"warnings,omitempty"`
+}
+
+// ExportFile is one document of an export.
+type ExportFile struct {
+	Name string `json:"name"` // relative, with slashes
+	Text string `json:"text"`
+}
