@@ -246,7 +246,7 @@ func (c *cephWriter) filters(g osdGroup, list []site.DiskSelector) []yaml.MapSli
 	for _, d := range list {
 		switch {
 		case d.WWN != "":
-			paths = append(paths, "/dev/disk/by-id/wwn-"+d.WWN)
+			paths = append(paths, byID(d.WWN))
 		case d.ByPath != "":
 			paths = append(paths, "/dev/disk/by-path/"+d.ByPath)
 		case d.Serial != "":
@@ -259,6 +259,15 @@ func (c *cephWriter) filters(g osdGroup, list []site.DiskSelector) []yaml.MapSli
 		out = append([]yaml.MapSlice{{{Key: "paths", Value: paths}}}, out...)
 	}
 	return out
+}
+
+// byID is the link that udev makes for a WWN as lsblk prints it: SCSI and SATA
+// disks have 0x…, NVMe namespaces eui.… or nvme.….
+func byID(wwn string) string {
+	if strings.HasPrefix(wwn, "eui.") || strings.HasPrefix(wwn, "nvme.") {
+		return "/dev/disk/by-id/nvme-" + wwn
+	}
+	return "/dev/disk/by-id/wwn-0x" + strings.TrimPrefix(strings.ToLower(wwn), "0x")
 }
 
 func properties(d site.DiskSelector) yaml.MapSlice {
