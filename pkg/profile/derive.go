@@ -82,10 +82,23 @@ func hugepages(s *scope) (any, error) {
 			return nil, malformedPlan("nfv", "%.0f GiB of memory leave nothing for huge pages beside the %d GiB of the host", memory, hostGiB)
 		}
 	}
-	if memory := float64(s.hardware.Memory) / gib; s.hardware.Memory > 0 && planned > memory-hostGiB {
-		return nil, malformedPlan("hugepages_1g", "%.0f huge pages of 1 GiB leave less than %d GiB of %.0f GiB to the host", planned, hostGiB, memory)
+	return int64(planned), s.fits(planned)
+}
+
+// fits refuses huge pages that leave the host less than it keeps.
+func (s *scope) fits(pages float64) error {
+	memory := float64(s.hardware.Memory) / gib
+	if memory <= 0 {
+		return nil
 	}
-	return int64(planned), nil
+	reserved, err := s.number("reserved_host_memory_mb")
+	if err != nil {
+		return err
+	}
+	if host := max(hostGiB, reserved/1024); pages > memory-host {
+		return malformedPlan("hugepages_1g", "%.0f huge pages of 1 GiB leave less than the %g GiB that the host keeps of %.0f GiB", pages, host, memory)
+	}
+	return nil
 }
 
 // malformedPlan is an error in a value that the plan sets, or should.
@@ -110,9 +123,17 @@ func housekeepingSplit(s *scope) (kept, free []int, err error) {
 	return kept, free, nil
 }
 
+// housekeeping is what is not isolated, however that was decided.
 func housekeeping(s *scope) (any, error) {
-	kept, _, err := housekeepingSplit(s)
-	return FormatCPUs(kept), err
+	isolated, err := s.lookup("isolated_cpus")
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := s.topology()
+	if err != nil {
+		return nil, err
+	}
+	return complement(nodes, show(isolated.Value))
 }
 
 func isolated(s *scope) (any, error) {
@@ -139,7 +160,6 @@ type hci struct {
 	perOSD   float64 // GiB of memory for each
 	cores    float64 // vCPUs for each OSD
 	guest    float64 // GiB of memory of an average guest; zero means that it is not known
-	busy     float64 // share of its vCPUs that an average guest uses
 	reserved int64   // MiB
 	guests   int64
 }
@@ -157,9 +177,6 @@ func (s *scope) hci() (h hci, err error) {
 		}
 	}
 	if h.guest, err = s.optional("average_guest_memory_gib"); err != nil {
-		return h, err
-	}
-	if h.busy, err = s.optional("average_guest_cpu_utilization"); err != nil {
 		return h, err
 	}
 	return h, h.reserve()
@@ -182,12 +199,13 @@ func (h *hci) reserve() error {
 }
 
 // ratio is how many virtual CPUs guests may have for each of the machine.
-func (h *hci) ratio(cpus float64) (float64, error) {
+// Busy is the share of its virtual CPUs that an average guest uses.
+func (h *hci) ratio(cpus, busy float64) (float64, error) {
 	left := cpus - h.cores*h.osds
-	if h.busy <= 0 {
+	if busy <= 0 {
 		return 0, malformedPlan("average_guest_cpu_utilization", "guests that use none of their CPUs cannot be planned for")
 	}
-	r := left / h.busy / cpus
+	r := left / busy / cpus
 	if r < 0.5 {
 		return 0, malformedPlan("cpus_per_osd", "%.0f OSDs leave %.0f of %.0f CPUs: a cpu_allocation_ratio of %.2f is below the 0.5 that guests need", h.osds, left, cpus, r)
 	}
@@ -196,6 +214,9 @@ func (h *hci) ratio(cpus float64) (float64, error) {
 
 func wholeGuests(s *scope) (any, error) {
 	h, err := s.hci()
+	if err == nil && h.guest == 0 {
+		return nil, unsetError{"average_guest_memory_gib"}
+	}
 	return h.guests, err
 }
 
@@ -205,7 +226,12 @@ func reservedMemory(s *scope) (any, error) {
 	return h.reserved, err
 }
 
+// allocationRatio is known where the figures of an average guest are.
 func allocationRatio(s *scope) (any, error) {
+	busy, err := s.number("average_guest_cpu_utilization")
+	if err != nil {
+		return nil, err
+	}
 	h, err := s.hci()
 	if err != nil {
 		return nil, err
@@ -214,7 +240,7 @@ func allocationRatio(s *scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.ratio(cpus)
+	return h.ratio(cpus, busy)
 }
 
 // osdMemoryTarget is in bytes. Beside guests it keeps below what is reserved.
@@ -294,32 +320,27 @@ func guestCPUs(s *scope) (any, error) {
 	return FormatCPUs(free), err
 }
 
-// checkIsolated refuses a list that was set by hand and would not work.
-func checkIsolated(nodes []numaNode, text string) error {
+// complement gives the CPUs that are not isolated. It refuses a list that
+// would not work.
+func complement(nodes []numaNode, text string) (any, error) {
 	cpus, err := ParseCPUs(text)
 	if err != nil {
-		return malformedPlan("isolated_cpus", "%v", err)
+		return nil, malformedPlan("isolated_cpus", "%v", err)
 	}
-	all := 0
+	var rest []int
 	for _, node := range nodes {
 		for _, c := range node {
-			all += len(c)
-			in := 0
-			for _, cpu := range c {
-				if slices.Contains(cpus, cpu) {
-					in++
-				}
-			}
-			if in > 0 && slices.Contains(c, 0) {
-				return malformedPlan("isolated_cpus", "CPU 0 or its sibling is isolated: the kernel itself runs there")
-			}
-			if in > 0 && in < len(c) {
-				return malformedPlan("isolated_cpus", "of the threads %s of one core only some are isolated: the others disturb them", FormatCPUs(c))
+			left := slices.DeleteFunc(slices.Clone(c), func(cpu int) bool { return slices.Contains(cpus, cpu) })
+			switch {
+			case len(left) == len(c):
+				rest = append(rest, c...)
+			case slices.Contains(c, 0):
+				return nil, malformedPlan("isolated_cpus", "CPU 0 or its sibling is isolated, but the kernel itself runs there")
+			case len(left) > 0:
+				return nil, malformedPlan("isolated_cpus", "of the threads %s of one core only some are isolated: the others would disturb them", FormatCPUs(c))
 			}
 		}
 	}
-	if len(cpus) >= all {
-		return malformedPlan("isolated_cpus", "all %d CPUs are isolated: none is left for the host", all)
-	}
-	return nil
+	slices.Sort(rest)
+	return FormatCPUs(rest), nil
 }

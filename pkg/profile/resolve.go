@@ -97,6 +97,9 @@ func (r *Resolver) Resolve(n *site.Node) (*Intent, error) {
 	if err := scope.fill(i); err != nil {
 		return nil, about(n, err)
 	}
+	if i.Network, err = network(s, n); err != nil {
+		return nil, about(n, err)
+	}
 	return i, nil
 }
 
@@ -144,7 +147,7 @@ func networkFor(s *site.Settings, role site.NetworkRole) (string, site.Network, 
 }
 
 // fill decides every entry of the profile for the node.
-func (s *scope) fill(i *Intent) (err error) {
+func (s *scope) fill(i *Intent) error {
 	for _, step := range []func(*Intent) error{s.fillParameters, s.fillSettings, s.fillKernel, s.fillUnits, s.fillLayout} {
 		if err := step(i); err != nil {
 			return err
@@ -205,18 +208,17 @@ func (s *scope) settings(lists func(*Profile) []Setting) ([]Setting, error) {
 func (s *scope) fillDerived(i *Intent) error {
 	list, err := merged(s, func(p *Profile) []Setting { return p.Derived })
 	for _, e := range list {
-		p, err := s.lookup(e.Key)
-		if err != nil {
+		e.When = ""
+		if e.Value == "" {
+			p, err := s.lookup(e.Key)
+			if err != nil {
+				return fmt.Errorf("%s: %w", e.Key, err)
+			}
+			e.Value, e.Why, e.Source = "${"+e.Key+"}", cmp.Or(e.Why, p.Why), cmp.Or(e.Source, p.Source)
+		}
+		if e.Value, err = s.expand(e.Value, &e.Reason); err != nil {
 			return fmt.Errorf("%s: %w", e.Key, err)
 		}
-		text := e.Value
-		if text == "" {
-			text = "${" + e.Key + "}"
-		}
-		if e.Value, err = s.expand(text, &e.Reason); err != nil {
-			return fmt.Errorf("%s: %w", e.Key, err)
-		}
-		e.When, e.Why, e.Source = "", cmp.Or(e.Why, p.Why), cmp.Or(e.Source, p.Source)
 		i.Derived = append(i.Derived, e)
 	}
 	return err

@@ -51,8 +51,8 @@ func (p *Profile) check() error {
 		}
 	}
 	for _, d := range p.Derived {
-		if _, ok := derivations()[strings.TrimPrefix(d.Key, "-")]; !ok && d.Value == "" {
-			return fmt.Errorf("%s: derived: there is no derived value %q: there are %s", d.From, d.Key, strings.Join(slices.Sorted(maps.Keys(derivations())), ", "))
+		if !parameterName.MatchString(strings.TrimPrefix(d.Key, "-")) {
+			return fmt.Errorf("%s: derived: %q: use lower-case letters, digits and _", d.From, d.Key)
 		}
 	}
 	return cmpErr(p.checkLayout(), p.checkNeeds())
@@ -126,6 +126,11 @@ func (p *Profile) refers(c *chain) error {
 	for _, list := range [][]Choice{p.Tuned, p.THP, p.KSM, p.Layout.Swap} {
 		for _, e := range list {
 			err = cmpErr(err, check(e.From, e.When, e.Value))
+		}
+	}
+	for _, e := range p.Derived {
+		if e.Value == "" && !strings.HasPrefix(e.Key, "-") {
+			err = cmpErr(err, check(e.From, e.Key))
 		}
 	}
 	for _, e := range p.Limits {
