@@ -76,8 +76,8 @@ func (w *wiring) bonds() error {
 			case port.Master != "":
 				return fmt.Errorf("role %s: NIC %s is in the bonds %s and %s: leave it in one", w.n.Role, member, port.Master, name)
 			}
-			if !findable(port.NIC) {
-				return unfindable(w.n, member)
+			if err := w.usable(port); err != nil {
+				return err
 			}
 			port.Master = name
 		}
@@ -86,10 +86,15 @@ func (w *wiring) bonds() error {
 	return nil
 }
 
-func findable(n site.NIC) bool { return n.MAC != (site.MAC{}) || n.Path != "" || n.Name != "" }
-
-func unfindable(n *site.Node, nic string) error {
-	return fmt.Errorf("node %s, NIC %s: nothing says which port it is: add mac, path or name", n.Name, nic)
+// usable tells whether a port can be named in files, and found.
+func (w *wiring) usable(port *Interface) error {
+	if err := interfaceName(port.Name); err != nil {
+		return fmt.Errorf("node %s, NIC %q: %w", w.n.Name, port.Name, err)
+	}
+	if port.NIC.MAC == (site.MAC{}) && port.NIC.Path == "" && port.NIC.Name == "" {
+		return fmt.Errorf("node %s, NIC %s: nothing says which port it is: add mac, path or name", w.n.Name, port.Name)
+	}
+	return nil
 }
 
 func (w *wiring) has() string {
@@ -165,8 +170,13 @@ func (w *wiring) carrier(name string, net site.Network, device string) (*Interfa
 		return nil, fmt.Errorf("role %s puts network %s on %q, which is neither a bond of the role nor a NIC of node %s (%s): add bonds.%s to the role, or name a NIC", w.n.Role, name, device, w.n.Name, w.has(), device)
 	case parent.Master != "":
 		return nil, fmt.Errorf("role %s puts network %s on NIC %s, which belongs to %s: put the network on %s", w.n.Role, name, device, parent.Master, parent.Master)
-	case parent.Kind == Ethernet && !findable(parent.NIC):
-		return nil, unfindable(w.n, device)
+	}
+	if parent.Kind == Ethernet {
+		if err := w.usable(parent); err != nil {
+			return nil, err
+		}
+	}
+	switch {
 	// Firmware knows no VLAN: whatever id the switch gives the provisioning
 	// network, it leaves the port untagged.
 	case net.VLAN == 0 || name == w.s.Provision.Network:

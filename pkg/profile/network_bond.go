@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/site"
@@ -20,11 +22,39 @@ const (
 // Documentation/networking/bonding.rst).
 var bondModes = []string{"balance-rr", activeBackup, "balance-xor", "broadcast", lacp, "balance-tlb", "balance-alb"}
 
-// bondOptions are the driver's options that every network service there is
-// can write.
-var bondOptions = []string{
-	"ad_select", "all_slaves_active", "arp_all_targets", "arp_interval", "arp_ip_target", "arp_validate", "downdelay", "fail_over_mac", "lacp_rate",
-	"miimon", "min_links", "packets_per_slave", "primary", "primary_reselect", "resend_igmp", "updelay", "xmit_hash_policy",
+// bondOption is what the driver takes for one of its options. NetworkManager
+// refuses a whole profile, and with it the network, for a single option that
+// does not go with the mode.
+type bondOption struct {
+	values []string // spelt as every network service knows them; nil means a number
+	free   bool     // checked elsewhere
+	modes  []string // nil means all
+}
+
+// bondOptions are those that every network service there is can write.
+func bondOptions() map[string]bondOption {
+	flag := []string{"0", "1"}
+	one := []string{activeBackup, "balance-tlb", "balance-alb"}
+	arp := []string{"balance-rr", activeBackup, "balance-xor", "broadcast"}
+	return map[string]bondOption{
+		"ad_select":         {values: []string{"stable", "bandwidth", "count"}, modes: []string{lacp}},
+		"all_slaves_active": {values: flag},
+		"arp_all_targets":   {values: []string{"any", "all"}, modes: arp},
+		"arp_interval":      {modes: arp},
+		"arp_ip_target":     {free: true, modes: arp},
+		"arp_validate":      {values: []string{"none", "active", "backup", "all"}, modes: []string{activeBackup}},
+		"downdelay":         {},
+		"fail_over_mac":     {values: []string{"none", "active", "follow"}, modes: []string{activeBackup}},
+		"lacp_rate":         {values: []string{"slow", "fast"}, modes: []string{lacp}},
+		"miimon":            {},
+		"min_links":         {modes: []string{lacp}},
+		"packets_per_slave": {modes: []string{"balance-rr"}},
+		"primary":           {free: true, modes: one},
+		"primary_reselect":  {values: []string{"always", "better", "failure"}, modes: one},
+		"resend_igmp":       {},
+		"updelay":           {},
+		"xmit_hash_policy":  {values: []string{"layer2", "layer2+3", "layer3+4", "encap2+3", "encap3+4"}, modes: []string{"balance-xor", lacp, "balance-tlb"}},
+	}
 }
 
 // decideBond fills in what the plan leaves open. The mode is active-backup
@@ -40,28 +70,54 @@ func decideBond(b site.Bond) (site.Bond, error) {
 		return b, fmt.Errorf("%q is not a mode: use one of %s", b.Mode, strings.Join(bondModes, ", "))
 	}
 	options := map[string]string{}
-	for name, value := range b.Options {
-		if name == "mode" {
-			return b, errors.New("options.mode: the mode stands beside options, as mode")
+	for _, name := range slices.Sorted(maps.Keys(b.Options)) {
+		if err := checkBondOption(b, name); err != nil {
+			return b, fmt.Errorf("options.%s: %w", name, err)
 		}
-		if !slices.Contains(bondOptions, name) {
-			return b, fmt.Errorf("options.%s is not an option that can be set: use %s", name, strings.Join(bondOptions, ", "))
-		}
-		if value == "" || strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`"'\$;#@`, c) }) {
-			return b, fmt.Errorf("options.%s: %q is not a value of the bonding driver", name, value)
-		}
-		options[name] = value
+		options[name] = b.Options[name]
 	}
 	for name, value := range bondDefaults(b) {
 		if _, set := options[name]; !set {
 			options[name] = value
 		}
 	}
-	if p, set := options["primary"]; set && !slices.Contains(b.NICs, p) {
-		return b, fmt.Errorf("options.primary: %q is not one of its NICs: use one of %s", p, strings.Join(b.NICs, ", "))
-	}
 	b.Options = options
 	return b, nil
+}
+
+func checkBondOption(b site.Bond, name string) error {
+	known := bondOptions()
+	option, ok := known[name]
+	value := b.Options[name]
+	_, number := strconv.ParseUint(value, 10, 31)
+	switch {
+	case name == "mode":
+		return errors.New("the mode stands beside options, as mode")
+	case !ok:
+		return fmt.Errorf("is not an option that can be set: use %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+	case option.modes != nil && !slices.Contains(option.modes, b.Mode):
+		return fmt.Errorf("does not go with mode %s: take it out, or use mode %s", b.Mode, strings.Join(option.modes, ", "))
+	case name == "primary" && !slices.Contains(b.NICs, value):
+		return fmt.Errorf("%q is not one of its NICs: use one of %s", value, strings.Join(b.NICs, ", "))
+	case name == "arp_ip_target":
+		return checkTargets(value)
+	case name == "miimon" && value != "0" && b.Options["arp_interval"] != "":
+		return errors.New("the driver watches the link either by miimon or by arp_interval: take one out")
+	case option.values != nil && !slices.Contains(option.values, value):
+		return fmt.Errorf("%q is not one of %s", value, strings.Join(option.values, ", "))
+	case option.values == nil && !option.free && number != nil:
+		return fmt.Errorf("%q is not a number", value)
+	}
+	return nil
+}
+
+func checkTargets(list string) error {
+	for _, text := range strings.Split(list, ",") {
+		if a, err := netip.ParseAddr(text); err != nil || !a.Is4() {
+			return fmt.Errorf("%q is not an IPv4 address: write them with commas between, without blanks", text)
+		}
+	}
+	return nil
 }
 
 // bondDefaults are the driver's own choices corrected: out of the box it does

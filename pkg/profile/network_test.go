@@ -250,9 +250,13 @@ func TestNetworkErrors(t *testing.T) {
 		{"a NIC that cannot be found", func(s *site.Settings, _ *site.Node) { s.Roles["hci"].NICs["p1"] = site.NIC{Speed: 1} }, "NIC p1: nothing says which port it is: add mac, path or name"},
 		{"no NICs", bond(func(b *site.Bond) { b.NICs = nil }), "it has no NICs"},
 		{"a mode that is none", bond(func(b *site.Bond) { b.Mode = "lacp" }), `"lacp" is not a mode: use one of balance-rr`},
-		{"an option that is none", bond(func(b *site.Bond) { b.Options = map[string]string{"mii": "1"} }), "options.mii is not an option that can be set"},
+		{"an option that is none", bond(func(b *site.Bond) { b.Options = map[string]string{"mii": "1"} }), "options.mii: is not an option that can be set"},
 		{"the mode among the options", bond(func(b *site.Bond) { b.Options = map[string]string{"mode": "1"} }), "the mode stands beside options"},
-		{"an option that breaks out", bond(func(b *site.Bond) { b.Options = map[string]string{"miimon": "1\n[ipv4]"} }), "is not a value of the bonding driver"},
+		{"an option that breaks out", bond(func(b *site.Bond) { b.Options = map[string]string{"miimon": "1\n[ipv4]"} }), "is not a number"},
+		{"an option of another mode", bond(func(b *site.Bond) { b.Options = map[string]string{"lacp_rate": "fast"} }), "options.lacp_rate: does not go with mode active-backup: take it out, or use mode 802.3ad"},
+		{"two ways to watch", bond(func(b *site.Bond) { b.Options = map[string]string{"miimon": "100", "arp_interval": "100"} }), "either by miimon or by arp_interval"},
+		{"a value that is none", bond(func(b *site.Bond) { b.Options = map[string]string{"fail_over_mac": "1"} }), `"1" is not one of none, active, follow`},
+		{"a target that is none", bond(func(b *site.Bond) { b.Options = map[string]string{"arp_ip_target": "10.0.0.1, 10.0.0.2"} }), `" 10.0.0.2" is not an IPv4 address`},
 		{"a primary that is no member", bond(func(b *site.Bond) { b.Options = map[string]string{"primary": "p1"} }), `options.primary: "p1" is not one of its NICs`},
 		{"an MTU too small", func(s *site.Settings, _ *site.Node) {
 			b := s.Roles["hci"].Bonds["bond1"]
@@ -267,6 +271,10 @@ func TestNetworkErrors(t *testing.T) {
 			s.Roles["hci"].Networks["management"] = "front-left-12"
 		}, `"front-left-12.122": the kernel takes 15 characters`},
 		{"an unknown device", on("management", "bond7"), `puts network management on "bond7", which is neither a bond of the role nor a NIC of node cs-hci-01 (it has nic1, nic2, p1, p2)`},
+		{"a NIC whose name is none", func(s *site.Settings, n *site.Node) {
+			n.NICs = map[string]site.NIC{"port 3": {Name: "eno3"}}
+			s.Roles["hci"].Networks["management"] = "port 3"
+		}, `node cs-hci-01, NIC "port 3": is not the name of an interface`},
 		{"a device that is a member", on("management", "nic1"), "NIC nic1, which belongs to bond0: put the network on bond0"},
 		{"an unknown network", on("managment", "bond0"), `there is no network "managment"`},
 		{"two VLANs of one id", net("tenant", func(n *site.Network) { n.VLAN = 123 }), "networks storage and tenant both have VLAN 123 on bond1"},
