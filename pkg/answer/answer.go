@@ -50,6 +50,10 @@ type Target struct {
 	Token   string   // the capability of this attempt
 	Root    string   // RootLocked, or a crypt(5) hash, or a mask in its place
 
+	// Site names the plan's site; what is computed for a node is another at
+	// another site.
+	Site string
+
 	// Medium says that the answer lies on a medium, beside the installer's
 	// own packages: there is no daemon to fetch from or to report to.
 	Medium bool

@@ -61,7 +61,7 @@ func (c Composer) Answers(s *site.State, n *site.Node, image site.Image, attempt
 		return answer.Answers{}, fmt.Errorf("opening the root password hash: %w", err)
 	}
 	answers, err := answer.Render(&answer.Target{
-		Intent: intent, Image: image, Attempt: attempt, MAC: mac, Base: base, Token: token, Root: root,
+		Intent: intent, Image: image, Attempt: attempt, MAC: mac, Base: base, Token: token, Root: root, Site: s.Settings.Site,
 	})
 	if err != nil {
 		return answer.Answers{}, fmt.Errorf("rendering the answer file of %s: %w", n.Name, err)
