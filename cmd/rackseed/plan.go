@@ -40,7 +40,7 @@ func newPlanCommand(g *globals) *cobra.Command {
 		Example: "  rackseed plan diff site.yaml",
 		RunE:    func(c *cobra.Command, args []string) error { return applyPlan(c, g, args[0], true) },
 	}
-	c.AddCommand(check, apply, diff)
+	c.AddCommand(check, apply, diff, newPlanImportCommand(g), newPlanExportCommand(g))
 	return c
 }
 

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rackseed/rackseed/pkg/planfile"
+	"github.com/rackseed/rackseed/pkg/planfile/sheet"
+)
+
+func newPlanExportCommand(g *globals) *cobra.Command {
+	var plan, out, lang string
+	c := &cobra.Command{
+		Use: "export", Short: "Write the machines of the plan as an asset sheet (.xlsx or .csv)", Args: cobra.NoArgs,
+		Long: `Write the machines of the plan as an asset sheet (.xlsx or .csv). Importing it again
+changes nothing. BMC passwords are not in it.`,
+		Example: "  rackseed plan export --plan site.yaml -o servers.xlsx\n  rackseed plan export --plan site.yaml -o servers.csv --lang en",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if out == "" {
+				return usageError("say where to write: -o servers.xlsx or -o servers.csv")
+			}
+			data, err := os.ReadFile(plan)
+			if err != nil {
+				return usageError("reading the plan: %w", err)
+			}
+			doc, err := planfile.Parse(plan, data)
+			if err != nil {
+				return usageError("the plan cannot be read:\n%w", err)
+			}
+			if lang != string(sheet.Chinese) && lang != string(sheet.English) {
+				return usageError("--lang %s: use zh or en", lang)
+			}
+			rows := sheet.Sheet(doc.Plan, sheet.Lang(lang))
+			text, err := encodeSheet(out, rows)
+			if err != nil {
+				return err
+			}
+			if err := replaceFile(out, text, 0o644); err != nil {
+				return fmt.Errorf("writing the sheet: %w", err)
+			}
+			if g.json {
+				return printJSON(c, map[string]any{"file": out, "nodes": len(rows) - 1, "columns": rows[0]})
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: %d machines\n", out, len(rows)-1)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&plan, "plan", "site.yaml", "plan to read")
+	c.Flags().StringVarP(&out, "output", "o", "", "`FILE` to write; its ending says whether .xlsx or .csv")
+	c.Flags().StringVar(&lang, "lang", string(sheet.Chinese), "language of the headings: zh or en")
+	return c
+}
+
+func encodeSheet(name string, rows [][]string) ([]byte, error) {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".xlsx":
+		return sheet.XLSX("machines", rows)
+	case ".csv":
+		return sheet.CSV(rows)
+	default:
+		return nil, usageError("-o %s: the name must end in .xlsx or .csv", name)
+	}
+}
