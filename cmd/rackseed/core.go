@@ -75,8 +75,8 @@ func newCore(ctx context.Context, dir string, st store.Log, box *seal.Box, libra
 func (c *core) close() error { return errors.Join(c.library.Close(), c.store.Close()) }
 
 // composer writes answer files as installers get them.
-func (c *core) composer() bootplan.Composer {
-	return bootplan.Composer{Profiles: profiles.Files, Root: c.box.Open}
+func (c *core) composer() *bootplan.Composer {
+	return &bootplan.Composer{Profiles: profiles.Files, Root: c.box.Open}
 }
 
 // nonce makes each attempt's token unique.

@@ -34,8 +34,8 @@ type explainer struct {
 // an explanation must not be able to fetch the answer file.
 const tokenMask = "TOKEN"
 
-func (x *explainer) compose(secrets bool) bootplan.Composer {
-	c := bootplan.Composer{Profiles: profiles.Files, Root: x.box.Open}
+func (x *explainer) compose(secrets bool) *bootplan.Composer {
+	c := &bootplan.Composer{Profiles: profiles.Files, Root: x.box.Open}
 	if !secrets {
 		c.Root = x.masked
 	}

@@ -112,7 +112,7 @@ func newWorld(t testing.TB) *world {
 	w.run()
 	var nonces atomic.Int64
 	machine := &api.Machine{
-		Ledger: w.ledger, Compose: bootplan.Composer{Profiles: profiles.Files, Root: box.Open}, Seal: box,
+		Ledger: w.ledger, Compose: &bootplan.Composer{Profiles: profiles.Files, Root: box.Open}, Seal: box,
 		Loaders: func(name string) ([]byte, bool) { return []byte("a loader"), name == "snponly.efi" },
 		Images:  http.NotFoundHandler(), Evidence: w.evidence, Log: log,
 		Nonce:     func() string { return fmt.Sprint("nonce-", nonces.Add(1)) },

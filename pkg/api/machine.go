@@ -31,7 +31,7 @@ type Ledger interface {
 // with a redirect, because firmware does not follow one.
 type Machine struct {
 	Ledger   Ledger
-	Compose  bootplan.Composer
+	Compose  *bootplan.Composer
 	Seal     *seal.Box
 	Loaders  func(name string) ([]byte, bool)
 	Images   http.Handler // serves below /images/

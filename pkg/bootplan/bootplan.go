@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/rackseed/rackseed/pkg/answer"
 	"github.com/rackseed/rackseed/pkg/boot"
@@ -17,11 +18,17 @@ import (
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
-// Composer knows what a decision needs besides the state.
+// Composer knows what a decision needs besides the state. It may be used by
+// several goroutines.
 type Composer struct {
-	Profiles fs.FS
+	Profiles fs.FS // those that ship; a plan brings its own
 	// Root reveals Access.Root for an installer, or gives a mask for people.
 	Root func(site.Secret) (string, error)
+
+	mu       sync.Mutex
+	planSeq  uint64 // and digest: of the plan that resolver is for
+	digest   string
+	resolver *profile.Resolver
 }
 
 // Plan is what one machine is served.
@@ -34,7 +41,7 @@ type Plan struct {
 // Compose works out what m is served for d. A decision that cannot be
 // carried out, because a profile does not parse or an image's installer is
 // not known, is an error before anything was handed out.
-func (c Composer) Compose(s *site.State, m *site.Machine, d boot.Decision, mac site.MAC, server ipxe.Server, token string) (Plan, error) {
+func (c *Composer) Compose(s *site.State, m *site.Machine, d boot.Decision, mac site.MAC, server ipxe.Server, token string) (Plan, error) {
 	p := Plan{Boot: ipxe.Boot{Decision: d}}
 	if d.Action == boot.Install {
 		answers, err := c.Answers(s, m.Node, d.Image, d.Attempt, mac, server.HTTP, token)
@@ -50,9 +57,31 @@ func (c Composer) Compose(s *site.State, m *site.Machine, d boot.Decision, mac s
 	return p, nil
 }
 
+// Intent is what a node must be.
+func (c *Composer) Intent(s *site.State, n *site.Node) (*profile.Intent, error) {
+	return c.resolverOf(s).Resolve(n)
+}
+
+// resolverOf reads the profiles of a plan once, not for every machine.
+func (c *Composer) resolverOf(s *site.State) *profile.Resolver {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.resolver == nil || c.planSeq != s.PlanSeq || c.digest != s.PlanDigest {
+		c.resolver = profile.NewResolver(c.Profiles, &s.Settings, func(yield func(*site.Node) bool) {
+			for _, m := range s.Machines() {
+				if !yield(m.Node) {
+					return
+				}
+			}
+		})
+		c.planSeq, c.digest = s.PlanSeq, s.PlanDigest
+	}
+	return c.resolver
+}
+
 // Answers renders the answer files of one attempt of a node.
-func (c Composer) Answers(s *site.State, n *site.Node, image site.Image, attempt int, mac site.MAC, base, token string) (answer.Answers, error) {
-	intent, err := profile.Resolve(c.Profiles, &s.Settings, n)
+func (c *Composer) Answers(s *site.State, n *site.Node, image site.Image, attempt int, mac site.MAC, base, token string) (answer.Answers, error) {
+	intent, err := c.Intent(s, n)
 	if err != nil {
 		return answer.Answers{}, err
 	}

@@ -22,8 +22,8 @@ const token = "TOKENTOKENTOKEN"
 
 var epoch = time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
 
-func composer() bootplan.Composer {
-	return bootplan.Composer{Profiles: profiles.Files, Root: func(site.Secret) (string, error) { return answer.Masked, nil }}
+func composer() *bootplan.Composer {
+	return &bootplan.Composer{Profiles: profiles.Files, Root: func(site.Secret) (string, error) { return answer.Masked, nil }}
 }
 
 func server() ipxe.Server {
