@@ -12,7 +12,6 @@ import (
 
 	"github.com/rackseed/rackseed/pkg/profile"
 	"github.com/rackseed/rackseed/pkg/site"
-	"github.com/rackseed/rackseed/profiles"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -36,30 +35,33 @@ func debian(version string) site.Image {
 	return site.Image{Name: "debian", Digest: digest, Family: "debian", Distro: "debian", Version: version, Arch: "x86_64", Repos: []string{"."}}
 }
 
-func intent(t testing.TB) *profile.Intent {
-	t.Helper()
-	s := &site.Settings{
-		Domain:    "gz.example.net",
-		Locale:    site.Locale{Timezone: "Asia/Shanghai", Language: "zh_CN.UTF-8"},
-		Access:    site.Access{Root: site.RootLocked, SSHKeys: []string{keyAnna, keyBo}},
-		Provision: site.Provision{Network: "provision"},
-		Networks: map[string]site.Network{"provision": {
-			Subnet: netip.MustParsePrefix("10.20.0.0/16"),
-			DNS:    []netip.Addr{netip.MustParseAddr("10.20.0.1")},
-			NTP:    []netip.Addr{netip.MustParseAddr("10.20.0.1"), netip.MustParseAddr("10.20.0.2")},
-		}},
-		Roles: map[string]site.Role{"controller": {Profile: "base", Image: "rocky9"}},
+// intent is what the profiles may decide, or little of it: tests of documents
+// do not change with the profiles.
+func intent(testing.TB) *profile.Intent {
+	why := func(why, source string) profile.Reason { return profile.Reason{Why: why, Source: source} }
+	return &profile.Intent{
+		Node: "cs-controller-01", Domain: "gz.example.net", Role: "controller", Profile: "base", Chain: []string{"base"},
+		Locale:  site.Locale{Timezone: "Asia/Shanghai", Language: "zh_CN.UTF-8", Keyboard: "us"},
+		Access:  site.Access{Root: site.RootLocked, SSHKeys: []string{keyAnna, keyBo}},
+		Address: netip.MustParseAddr("10.20.1.1"),
+		DNS:     []netip.Addr{netip.MustParseAddr("10.20.0.1")},
+		NTP:     []netip.Addr{netip.MustParseAddr("10.20.0.1"), netip.MustParseAddr("10.20.0.2")},
+		Disks:   site.Disks{System: []site.DiskSelector{{WWN: "0x5000c500a1b2c3d4"}}},
+
+		Packages: []string{"openssh-server", "chrony", "curl", "sudo", "python3"},
+		Services: []string{"ssh", "chrony"},
+		Sysctl: []profile.Setting{
+			{Key: "vm.swappiness", Value: "10", Reason: why("Services of a cloud suffer more from swapping than from a smaller page cache.", "TripleO and openstack-ansible host defaults")},
+			{Key: "kernel.pid_max", Value: "1048576", Reason: why("Containers and their threads run out of the default 32,768 process ids.", "TripleO kernel defaults")},
+			{Key: "net.core.somaxconn", Value: "4096", Reason: why("API and message-queue listeners drop connections in a burst with the default backlog.", "RabbitMQ networking guide")},
+			{Key: "fs.inotify.max_user_instances", Value: "1024"},
+			{Key: "fs.inotify.max_user_watches", Value: "1048576"},
+		},
+		Limits: []profile.Limit{
+			{Domain: "*", Item: "nofile", Value: 65536, Reason: why("Database, queue and storage daemons hold one descriptor for each peer and file.", "TripleO and Kolla host defaults")},
+			{Domain: "root", Item: "nofile", Value: 65536, Reason: why("The wildcard does not cover root.", "limits.conf(5)")},
+		},
 	}
-	n := &site.Node{
-		Name: "cs-controller-01", Role: "controller",
-		Addresses: map[string]netip.Addr{"provision": netip.MustParseAddr("10.20.1.1")},
-		Disks:     site.Disks{System: []site.DiskSelector{{WWN: "0x5000c500a1b2c3d4"}}},
-	}
-	i, err := profile.Resolve(profiles.Files, s, n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return i
 }
 
 func target(t testing.TB, image site.Image) *Target {

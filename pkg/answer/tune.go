@@ -16,22 +16,32 @@ func tuneScript(t *Target) (string, error) {
 	s.say("# Run it inside the system, or with ROOT=/mnt/sysimage on one that is mounted there. Running",
 		"# it again changes nothing.")
 	s.piece("tune")
-	tune(s, t)
+	tuneFunctions(s, t)
+	s.say("", "tune_all")
 	return s.text()
 }
 
-// tune adds what tuneScript does after its functions.
-func tune(s *script, t *Target) {
+// tuneFunctions adds tune_all, which makes a system what it must be, and
+// verify_text, which prints the script that compares a system with that.
+func tuneFunctions(s *script, t *Target) {
 	i := t.Intent
+	s.say("", "tune_all() {")
+	tuneRepositories(s, t)
+	s.say("", "install_packages")
 	tuneName(s, i)
 	tuneKernel(s, i)
 	tuneSystem(s, i)
-	tuneRepositories(s, t)
 	tuneAccess(s, i.Access)
 	tuneServices(s, i)
 	verifyAtFirstBoot(s, t)
 	tuneFiles(s)
+	s.say("}")
+	check := verifyText(s, t)
+	s.say("", "verify_text() {", fmt.Sprintf("cat <<'%s'", endOfText), strings.TrimSuffix(check, "\n"), endOfText, "}")
 }
+
+// verifyPath is where an installed system keeps verify_text.
+const verifyPath = "/usr/local/sbin/rackseed-verify"
 
 func section(s *script, why string) { s.say("", "# "+why) }
 
@@ -132,8 +142,8 @@ func (w *words) units(concept string) []string {
 // and a unit that reports it once.
 func verifyAtFirstBoot(s *script, t *Target) {
 	section(s, "The first boot compares what is in force with the plan.")
-	s.file("0755", "/usr/local/sbin/rackseed-verify", verifyText(s, t))
-	if t.Token == "" {
+	s.say("verify_text | put 0755 " + verifyPath)
+	if t.reports() == "" {
 		return
 	}
 	s.file("0644", "/etc/systemd/system/rackseed-verify.service", verifyUnit)
@@ -168,5 +178,5 @@ func tuneFiles(s *script) {
 			s.say(f.path)
 		}
 	}
-	s.say(endOfText)
+	s.say(verifyPath, endOfText)
 }

@@ -11,13 +11,8 @@ import (
 // verifyScript compares a system with what tuneScript makes of it.
 func verifyScript(t *Target) (string, error) {
 	s := newScript("")
-	tune(s, t)
-	for _, f := range s.files {
-		if f.path == "/usr/local/sbin/rackseed-verify" {
-			return f.text, s.err
-		}
-	}
-	return "", s.err
+	tuneFunctions(s, t)
+	return verifyText(s, t), s.err
 }
 
 // verifyText is the check of everything that s has written so far.

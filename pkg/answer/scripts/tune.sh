@@ -15,10 +15,14 @@ changed() {
 
 applies() { [ "$mode" = apply ]; }
 
-# keep FILE, keep unit NAME: before the first change to it. A bundle keeps copies here.
+# The next three are what an install needs; a bundle puts its own in their place.
+
+# keep FILE, keep unit NAME: before it is changed.
 keep() { :; }
 
-# lacks WHAT... stops: something is not there that must be.
+install_packages() { :; }
+
+# lacks WHAT...: something is not there that must be.
 lacks() {
 	echo "rackseed: $*" >&2
 	return 1
@@ -210,7 +214,7 @@ GRUB_CMDLINE_LINUX=\"\$GRUB_CMDLINE_LINUX $*\""
 		! has_words "$booted" "$@" || return 0
 	fi
 	changed "boot loader: kernel arguments $*"
-	! applies || { keep /boot/grub/grub.cfg && inside update-grub >/dev/null 2>&1; }
+	! applies || { keep /boot/grub/grub.cfg && inside update-grub >/dev/null; }
 }
 
 # grub_by_grubby is the way of the RHEL family, whose kernels have boot entries of their own.
@@ -221,7 +225,7 @@ grub_by_grubby() {
 		next=''
 		for arg in $now; do has_words "$* $stale" "$arg" || next="$next $arg"; done
 		# In the order of the plan: hugepagesz says what the hugepages behind it are.
-		next="${next# } $*"
+		[ $# -eq 0 ] || next="$next $*"
 		if ! has_words "$now" "$@" || [ -n "$stale" ]; then
 			write 0644 /etc/default/grub "$(printf '%s\n' "$text" | grep -v '^GRUB_CMDLINE_LINUX=' || :)
 GRUB_CMDLINE_LINUX=\"${next# }\""

@@ -55,7 +55,7 @@ hugepages() {
 module() {
 	name=$(printf '%s' "$1" | tr - _)
 	[ ! -d "$sys/module/$name" ] || return 0
-	tr - _ <"/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null | grep -q "/$name\.ko" || echo "module $1: is not loaded"
+	cat "/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null | tr - _ | grep -q "/$name\.ko" || echo "module $1: is not loaded"
 }
 
 # selected FILE prints the word in brackets, which is the one in force.

@@ -1,0 +1,224 @@
+package answer
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rackseed/rackseed/pkg/profile"
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// everything is a target whose Intent has each kind of tuning.
+func everything(t testing.TB, image site.Image) *Target {
+	t.Helper()
+	no := false
+	why := profile.Reason{Why: "A reason.", Source: "a document"}
+	target := target(t, image)
+	i := target.Intent
+	i.Hosts = []profile.Host{
+		{Addr: netip.MustParseAddr("10.22.1.1"), Names: []string{"cs-controller-01.gz.example.net", "cs-controller-01"}},
+		{Addr: netip.MustParseAddr("10.22.1.2"), Names: []string{"cs-controller-02"}},
+	}
+	i.KernelArgs = []profile.KernelArg{{Arg: "intel_iommu=on", Reason: why}, {Arg: "hugepagesz=1G"}, {Arg: "hugepages=200"}, {Arg: "isolcpus=managed_irq,domain,2-31"}}
+	i.Modules = []profile.Module{{Name: "br_netfilter", Reason: why}, {Name: "kvm_intel", Options: "nested=1", Load: &no, Reason: why}}
+	i.Tuned = profile.Choice{Value: "cpu-partitioning", Reason: why}
+	i.THP = profile.Choice{Value: "never", Reason: why}
+	i.KSM = profile.Choice{Value: "off", Reason: why}
+	i.Schedulers = []profile.Scheduler{{Disks: "nvme", Scheduler: "none", Reason: why}, {Disks: "hdd", Scheduler: "mq-deadline", ReadAheadKB: 4096, Reason: why}}
+	i.Slices = []profile.Slice{{Unit: "machine.slice", CPUs: "4-31", MemoryHigh: "200G", Reason: why}, {Unit: "ceph-osd@.service", CPUs: "0-3", Reason: why}}
+	i.Journald = []profile.Setting{{Key: "SystemMaxUse", Value: "4G", Reason: why}}
+	i.Clock = profile.Clock{LocalStratum: 10, Reason: why}
+	i.Services = append(i.Services, "tuned")
+	i.Derived = []profile.Setting{{Key: "isolated_cpus", Value: "2-31"}}
+	i.Repositories = []profile.Repository{{Name: "site", URL: "http://mirror.gz.example.net/os"}}
+	return target
+}
+
+func write(t *testing.T, root string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestVerifyTuning breaks one thing after the other on a host that is as
+// planned.
+func TestVerifyTuning(t *testing.T) {
+	target := everything(t, rocky9())
+	script, err := verifyScript(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := healthy()
+	fake["getent"] = "echo '10.22.1.1 STREAM cs-controller-01'"
+	fake["tuned-adm"] = "echo 'Current active profile: cpu-partitioning rackseed-disks'"
+	fake["systemd-analyze"] = "printf '[Journal]\\nSystemMaxUse=1G\\nSystemMaxUse=4G\\n'"
+	fake["systemctl"] = `case $* in
+		*DefaultLimitNOFILESoft*) echo 65536;; *is-active*sshd*|*is-active*chronyd*|*is-active*tuned*) ;; *is-active*) exit 3;;
+		*LoadState*machine.slice*) echo loaded;; *LoadState*) echo not-found;; *AllowedCPUs*machine.slice*) echo 4-15 16-31;; esac`
+	for _, tt := range []struct {
+		name   string
+		change map[string]string // of the tree
+		fake   map[string]string
+		want   string
+	}{
+		{name: "as planned"},
+		{name: "KSM was never on", change: map[string]string{"sys/kernel/mm/ksm/run": "0\n"}},
+		{"kernel argument", map[string]string{"proc/cmdline": "root=/dev/x intel_iommu=on hugepagesz=1G hugepages=20 isolcpus=managed_irq,domain,2-31\n"}, nil,
+			"kernel argument hugepages=200: was not given at this boot"},
+		{"huge pages", map[string]string{"sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages": "180\n"}, nil, "huge pages of 1048576 KiB: 180 are allocated, planned 200"},
+		{"THP", map[string]string{"sys/kernel/mm/transparent_hugepage/enabled": "[always] madvise never\n"}, nil, "transparent huge pages: is always, planned never"},
+		{"KSM", map[string]string{"sys/kernel/mm/ksm/run": "1\n"}, nil, "KSM: is on, planned off"},
+		{"scheduler", map[string]string{"sys/block/nvme0n1/queue/scheduler": "none [mq-deadline]\n"}, nil, "scheduler of nvme0n1: is mq-deadline, planned none"},
+		{"read-ahead", map[string]string{"sys/block/sdb/queue/read_ahead_kb": "128\n"}, nil, "read-ahead of sdb in KiB: is 128, planned 4096"},
+		{"a file", map[string]string{"etc/modules-load.d/60-rackseed.conf": "x\n"}, nil, "/etc/modules-load.d/60-rackseed.conf: was changed since Rackseed wrote it"},
+		{"hosts", map[string]string{"etc/hosts": "127.0.0.1 localhost\n"}, nil, "/etc/hosts: the hosts of the plan are missing or changed"},
+		{"tuned", nil, map[string]string{"tuned-adm": "echo 'Current active profile: balanced'"}, "tuned profile: is balanced, planned cpu-partitioning rackseed-disks"},
+		{"journal", nil, map[string]string{"systemd-analyze": "echo SystemMaxUse=1G"}, "journald SystemMaxUse: is 1G, planned 4G"},
+		{"slice", nil, map[string]string{"systemctl": strings.ReplaceAll(fake["systemctl"], "16-31", "16-30")}, "CPUs of machine.slice: are 4-15 16-30, planned 4-31"},
+		{"time server", map[string]string{"etc/chrony.conf": "server 10.20.0.1 iburst\n"}, nil, "time server 10.20.0.2: chrony is not told of it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			root := tuned(t, target)
+			write(t, root, map[string]string{
+				"proc/cmdline": "root=/dev/x intel_iommu=on hugepagesz=1G hugepages=200 isolcpus=managed_irq,domain,2-31\n",
+				"sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages": "200\n",
+				"sys/kernel/mm/transparent_hugepage/enabled":               "always madvise [never]\n",
+				"sys/kernel/mm/ksm/run":                                    "2\n",
+				"sys/module/br_netfilter/refcnt":                           "0\n",
+				"sys/block/nvme0n1/queue/scheduler":                        "[none] mq-deadline\n",
+				"sys/block/nvme0n1/queue/rotational":                       "0\n",
+				"sys/block/sda/queue/scheduler":                            "[bfq] none\n",
+				"sys/block/sda/queue/rotational":                           "0\n", // no planned kind
+				"sys/block/sdb/queue/scheduler":                            "[mq-deadline] none\n",
+				"sys/block/sdb/queue/rotational":                           "1\n",
+				"sys/block/sdb/queue/read_ahead_kb":                        "4096\n",
+				"sys/block/loop0/queue/scheduler":                          "[mq-deadline]\n",
+				"root/.ssh/authorized_keys":                                keyAnna + "\n" + keyBo + "\n",
+			})
+			write(t, root, tt.change)
+			programs := map[string]string{}
+			for _, from := range []map[string]string{fake, tt.fake} {
+				for name, text := range from {
+					programs[name] = text
+				}
+			}
+			cmd := within(t, "sh", scriptFile(t, script))
+			cmd.Env = []string{"PATH=" + commands(t, programs) + ":" + os.Getenv("PATH"), "ROOT=" + root, "RACKSEED_PROC=" + root + "/proc", "RACKSEED_SYS=" + root + "/sys"}
+			out, err := cmd.CombinedOutput()
+			if diff := cmp.Diff(tt.want, strings.TrimSpace(string(out))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if (err == nil) != (tt.want == "") {
+				t.Errorf("the exit status does not tell: %v", err)
+			}
+		})
+	}
+}
+
+// TestKernelArgumentsByGrubby follows a change of plan in the RHEL family,
+// whose tool is imitated here by a file for each boot entry.
+func TestKernelArgumentsByGrubby(t *testing.T) {
+	root := debianRoot(t)
+	if err := os.Remove(filepath.Join(root, "etc/debian_version")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, root, map[string]string{
+		"etc/default/grub":            "GRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX=\"rd.md=0 quiet\"\n",
+		"boot/loader/entries/1.conf":  "rd.md=0 quiet\n",
+		"boot/loader/entries/2.conf":  "rd.md=0 quiet\n",
+		"boot/grub2/grub.cfg":         "x\n",
+		"etc/rackseed/something-else": "stays\n",
+	})
+	fake := map[string]string{
+		"systemctl": "exit 0", "curl": "exit 7", "chroot": "shift; \"$@\"",
+		"grubby": `for f in "$ROOT"/boot/loader/entries/*.conf; do case $* in
+			--info=ALL) printf 'index=0\nargs="%s"\n' "$(cat "$f")";;
+			*--remove-args=*) for a in ${2#--remove-args=}; do sed -i "s/ $a\( \|\$\)/\1/" "$f"; done;;
+			*--args=*) for a in ${2#--args=}; do grep -q " $a\( \|\$\)" "$f" || sed -i "s/\$/ $a/" "$f"; done;;
+			esac; done`,
+	}
+	path := commands(t, fake) + ":" + os.Getenv("PATH")
+	tune := func(args ...profile.KernelArg) string {
+		target := target(t, rocky9())
+		target.Intent.KernelArgs = args
+		script, err := tuneScript(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := runScript(t, []string{"sh"}, script, "ROOT="+root, "PATH="+path)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return out
+	}
+	read := func(name string) string {
+		data, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	expect := func(args string) {
+		t.Helper()
+		for _, name := range []string{"boot/loader/entries/1.conf", "boot/loader/entries/2.conf"} {
+			if got := read(name); got != args+"\n" {
+				t.Errorf("%s is %q, want %q", name, got, args)
+			}
+		}
+		if got := read("etc/default/grub"); got != "GRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX=\""+args+"\"\n" {
+			t.Errorf("/etc/default/grub is\n%s", got)
+		}
+	}
+	args := []profile.KernelArg{{Arg: "hugepagesz=1G"}, {Arg: "hugepages=100"}}
+	tune(args...)
+	expect("rd.md=0 quiet hugepagesz=1G hugepages=100")
+	if out := tune(args...); strings.Contains(out, "kernel arguments") {
+		t.Errorf("a second run says\n%s", out)
+	}
+	args[1].Arg = "hugepages=200"
+	tune(args...)
+	expect("rd.md=0 quiet hugepagesz=1G hugepages=200")
+	tune()
+	expect("rd.md=0 quiet")
+	if out := tune(); strings.Contains(out, "kernel arguments") {
+		t.Errorf("without any planned a second run says\n%s", out)
+	}
+}
+
+// TestFilesOfAnEarlierPlanGo, and nobody else's.
+func TestFilesOfAnEarlierPlanGo(t *testing.T) {
+	before, after := everything(t, rocky9()), everything(t, rocky9())
+	after.Intent.Modules, after.Intent.Slices = nil, after.Intent.Slices[:1]
+	root := tuned(t, before)
+	write(t, root, map[string]string{"etc/modules-load.d/99-customer.conf": "dummy\n"})
+	script, err := tuneScript(after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := runScript(t, []string{"sh"}, script, "ROOT="+root, "PATH="+commands(t, map[string]string{"systemctl": "exit 0"})+":"+os.Getenv("PATH"))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, want := range map[string]bool{
+		"etc/modules-load.d/60-rackseed.conf": false, "etc/modprobe.d/60-rackseed.conf": false,
+		"etc/systemd/system/ceph-osd@.service.d/60-rackseed.conf": false,
+		"etc/systemd/system/machine.slice.d/60-rackseed.conf":     true, "etc/modules-load.d/99-customer.conf": true,
+	} {
+		if _, err := os.Stat(filepath.Join(root, name)); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", name, err == nil, want)
+		}
+	}
+}
