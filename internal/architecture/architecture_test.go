@@ -19,7 +19,7 @@ type listed struct {
 
 // pure packages open nothing: no sockets, no files, no clock of their own.
 func pure() []string {
-	return []string{"pkg/site", "pkg/planfile", "pkg/install", "pkg/boot", "pkg/profile", "pkg/answer", "pkg/ipxe", "pkg/bootplan", "pkg/export", "pkg/view"}
+	return []string{"pkg/site", "pkg/planfile", "pkg/install", "pkg/boot", "pkg/profile", "pkg/answer", "pkg/ipxe", "pkg/bootplan", "pkg/lint", "pkg/export", "pkg/view"}
 }
 
 // edges speak to the outside. They never import each other; cmd wires them.

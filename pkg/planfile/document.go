@@ -56,8 +56,10 @@ func Parse(name string, data []byte) (*Document, error) {
 }
 
 // Check gives the findings of site.Check with their places.
-func (d *Document) Check() []Finding {
-	found := d.Plan.Check()
+func (d *Document) Check() []Finding { return d.Locate(d.Plan.Check()) }
+
+// Locate gives findings about the plan their places.
+func (d *Document) Locate(found []site.Finding) []Finding {
 	out := make([]Finding, len(found))
 	for i, f := range found {
 		line, column := d.Position(f.Path)

@@ -31,20 +31,29 @@ func (c *checker) checkDisks(path, whose string, d Disks) {
 }
 
 func (c *checker) checkSelector(at, what, whose string, d DiskSelector) {
-	const fix = "choose by wwn, serial, by_path, or model with size"
+	if id, fix, why := d.fault(); id != "" {
+		c.fail(id, at, fix, "%s of %s %s", what, whose, why)
+	}
+}
+
+// fault says what is wrong with a selector by itself.
+func (d DiskSelector) fault() (id, fix, why string) {
+	fix = "choose by wwn, serial, by_path, or model with size"
 	switch {
 	case d.IsZero():
-		c.fail("disk-selector-empty", at, fix, "%s of %s is chosen by nothing: it would match any disk", what, whose)
-	case slices.ContainsFunc([]string{d.WWN, d.Serial, d.ByPath, d.Model}, kernelDiskName):
-		c.fail("disk-kernel-name", at, fix, "%s of %s is chosen by a kernel name: sda is another disk after the next reboot", what, whose)
+		return "disk-selector-empty", fix, "is chosen by nothing: it would match any disk"
+	case kernelDiskName(d.WWN) || kernelDiskName(d.Serial) || kernelDiskName(d.ByPath) || kernelDiskName(d.Model):
+		return "disk-kernel-name", fix, "is chosen by a kernel name: sda is another disk after the next reboot"
 	case !onlyOf(d.WWN, ".:-") || !onlyOf(d.ByPath, ".:-_+@") || !printable(d.Serial) || !printable(d.Model):
-		c.fail("disk-selector-malformed", at, "by_path is a name below /dev/disk/by-path; wwn is as lsblk -o WWN prints it", "%s of %s is chosen by characters that no disk reports", what, whose)
+		return "disk-selector-malformed", "by_path is a name below /dev/disk/by-path; wwn is as lsblk -o WWN prints it", "is chosen by characters that no disk reports"
 	case d.MinSize < 0 || d.MaxSize < 0 || (d.MaxSize > 0 && d.MinSize > d.MaxSize):
-		c.fail("disk-size-order", at, "min_size must not be above max_size", "%s of %s has min_size %d and max_size %d", what, whose, d.MinSize, d.MaxSize)
+		return "disk-size-order", "min_size must not be above max_size", fmt.Sprintf("has min_size %d and max_size %d", d.MinSize, d.MaxSize)
 	case d.Count < 0 || d.Count > 128:
-		c.fail("disk-count-out-of-range", at, "count the disks that must match", "%s of %s must match %d disks", what, whose, d.Count)
+		return "disk-count-out-of-range", "count the disks that must match", fmt.Sprintf("must match %d disks", d.Count)
 	case d.Count > 1 && d.identity() != "":
-		c.fail("disk-count-out-of-range", at, "give each disk an item of its own, or choose by model and size", "%s of %s is named, and must match %d disks", what, whose, d.Count)
+		return "disk-count-out-of-range", "give each disk an item of its own, or choose by model and size", fmt.Sprintf("is named, and must match %d disks", d.Count)
+	default:
+		return "", "", ""
 	}
 }
 
@@ -68,8 +77,8 @@ func plainWWN(s string) string {
 
 func upper(s string) string { return strings.ToUpper(strings.TrimSpace(s)) }
 
-// matches follows the script that chooses the disk on the machine.
-func (d DiskSelector) matches(v InventoryDisk) bool {
+// Matches follows the script that chooses the disk on the machine.
+func (d DiskSelector) Matches(v InventoryDisk) bool {
 	return (d.WWN == "" || plainWWN(d.WWN) == plainWWN(v.WWN)) &&
 		(d.Serial == "" || upper(d.Serial) == upper(v.Serial)) &&
 		(d.ByPath == "" || d.ByPath == v.ByPath) &&
@@ -178,10 +187,13 @@ func (c *checker) match(n *Node, selectors []DiskSelector, inventory []Inventory
 	var out []InventoryDisk
 	for i, s := range selectors {
 		at := fmt.Sprintf("%s[%d]", path, i)
+		if id, _, _ := s.fault(); id != "" {
+			continue
+		}
 		var free, used []int
 		for k, v := range inventory {
 			switch {
-			case !s.matches(v):
+			case !s.Matches(v):
 			case taken[k]:
 				used = append(used, k)
 			default:

@@ -1,0 +1,27 @@
+package answer
+
+import (
+	"fmt"
+
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// Knows reports whether an answer file can be written for the release of an
+// image, before there is anything to write.
+func Knows(image site.Image) error {
+	kind, err := KindOf(image.Family)
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case Kickstart:
+		_, err = dialectOf(image)
+	case Preseed:
+		_, err = suiteOf(image)
+	case Autoinstall:
+		if v := release(image.Version); v != "22.04" && v != "24.04" {
+			err = fmt.Errorf("no autoinstall can be written for Ubuntu %s yet: use the live server medium of 22.04 or 24.04", image.Version)
+		}
+	}
+	return err
+}
