@@ -54,7 +54,9 @@ type Driver interface {
 	Power(ctx context.Context) (PowerState, error)
 	SetPower(ctx context.Context, action PowerAction) error
 	Boot(ctx context.Context) (Boot, error)
-	SetBoot(ctx context.Context, want Boot) error
+	// Ways are the ways in which this BMC may be told a boot device, best first.
+	Ways() []Way
+	SetBoot(ctx context.Context, want Boot, way Way) error
 	Inventory(ctx context.Context) (Inventory, error)
 	Firmware(ctx context.Context) (FirmwareSettings, error)
 	SetFirmware(ctx context.Context, want map[string]any) error
@@ -64,6 +66,13 @@ type Driver interface {
 	Console(ctx context.Context) (io.ReadWriteCloser, error)
 	SetPassword(ctx context.Context, user string, password site.Secret) error
 	Close(ctx context.Context) error
+}
+
+// Way is one way to say the same thing to a BMC: the standard's, or one that
+// a recipe knows for its make.
+type Way struct {
+	Name   string `json:"name"`
+	Source string `json:"source,omitempty"` // of the recipe
 }
 
 // Dialer opens a session.

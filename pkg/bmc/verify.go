@@ -1,0 +1,222 @@
+package bmc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Patience is how long a BMC may take to show what it was told.
+type Patience struct {
+	Settle time.Duration // for a setting; zero means 10 s
+	Power  time.Duration // for the chassis; zero means 60 s
+	Soft   time.Duration // for a system that shuts down; zero means 5 min
+	Poll   time.Duration // between two looks; zero means 1 s
+}
+
+func (p Patience) withDefaults() Patience {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&p.Settle, 10*time.Second)
+	set(&p.Power, time.Minute)
+	set(&p.Soft, 5*time.Minute)
+	set(&p.Poll, time.Second)
+	return p
+}
+
+// Step is one thing that was tried, in words for people.
+type Step struct {
+	What string `json:"what"`
+	Err  string `json:"error,omitempty"`
+}
+
+// Steps is what was tried, in order.
+type Steps []Step
+
+func (s *Steps) add(err error, format string, args ...any) {
+	step := Step{What: fmt.Sprintf(format, args...)}
+	if err != nil {
+		step.Err = err.Error()
+	}
+	*s = append(*s, step)
+}
+
+func (s Steps) String() string {
+	parts := make([]string, len(s))
+	for i, step := range s {
+		parts[i] = step.What
+		if step.Err != "" {
+			parts[i] += ": " + step.Err
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// SetBootVerified tells the BMC a boot device and reads it back, in one way
+// after the other until it sticks. The error wraps ErrNotStored if none did.
+func SetBootVerified(ctx context.Context, d Driver, want Boot, p Patience) (Boot, Steps, error) {
+	p = p.withDefaults()
+	var steps Steps
+	var last error
+	for _, way := range d.Ways() {
+		got, err := setBoot(ctx, d, want, way, p)
+		steps.add(err, "%s, read back: %s", way.Name, got)
+		if err == nil {
+			return got, steps, nil
+		}
+		last = err
+		if ctx.Err() != nil || errors.Is(err, ErrLogin) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrCertificate) {
+			return got, steps, err
+		}
+	}
+	if last == nil {
+		last = fmt.Errorf("setting the boot device: %w", ErrUnsupported)
+	}
+	return Boot{}, steps, last
+}
+
+func setBoot(ctx context.Context, d Driver, want Boot, way Way, p Patience) (Boot, error) {
+	if err := d.SetBoot(ctx, want, way); err != nil {
+		return Boot{}, fmt.Errorf("setting the boot device: %w", err)
+	}
+	var got Boot
+	err := until(ctx, p.Settle, p.Poll, func() (bool, error) {
+		var err error
+		got, err = d.Boot(ctx)
+		return err == nil && want.KeptAs(got), err
+	})
+	switch {
+	case err == nil:
+		return got, nil
+	case errors.Is(err, errTooLong):
+		return got, fmt.Errorf("wanted %s, it says %s: %w", want, got, ErrNotStored)
+	default:
+		return got, fmt.Errorf("reading the boot device back: %w", err)
+	}
+}
+
+// KeptAs reports whether a BMC that says got keeps b. Some BMCs say
+// Continuous for an override that is for one boot, which is told apart only
+// by what the machine does next.
+func (b Boot) KeptAs(got Boot) bool {
+	if b.Device == DeviceNone {
+		return got.Device == DeviceNone
+	}
+	return got.Device == b.Device && (!b.Persistent || got.Persistent) && (b.Mode == ModeKeep || got.Mode == ModeKeep || got.Mode == b.Mode)
+}
+
+// String says it for people: pxe once (uefi).
+func (b Boot) String() string {
+	if b.Device == "" || b.Device == DeviceNone {
+		return "no override"
+	}
+	text := string(b.Device) + " once"
+	if b.Persistent {
+		text = string(b.Device) + " persistently"
+	}
+	if b.Mode != ModeKeep {
+		text += " (" + string(b.Mode) + ")"
+	}
+	return text
+}
+
+var errTooLong = errors.New("it took too long")
+
+// until asks again and again, and gives up after limit with errTooLong, or
+// with the error of the last look if that failed.
+func until(ctx context.Context, limit, poll time.Duration, look func() (bool, error)) error {
+	end := time.Now().Add(limit)
+	for {
+		done, err := look()
+		switch {
+		case done:
+			return nil
+		case errors.Is(err, ErrUnsupported) || errors.Is(err, ErrLogin) || errors.Is(err, ErrCertificate):
+			return err
+		case !time.Now().Before(end) && err != nil:
+			return err
+		case !time.Now().Before(end):
+			return errTooLong
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(poll):
+		}
+	}
+}
+
+// Power does an action and waits until the chassis shows it. What needs
+// nothing done is not done: on for a machine that is on.
+//
+// before is called when the BMC is about to be told, so that a durable record
+// can be made: whoever resumes after it must look first.
+func Power(ctx context.Context, d Driver, action PowerAction, p Patience, before func(PowerAction) error) (PowerState, Steps, error) {
+	p = p.withDefaults()
+	r := powerRun{d: d, patience: p, before: before}
+	state, err := d.Power(ctx)
+	if err != nil {
+		return PowerUnknown, r.steps, fmt.Errorf("reading the power state: %w", err)
+	}
+	r.steps.add(nil, "it is %s", state)
+	switch {
+	case action == ActionOn && state == PowerOn, (action == ActionOff || action == ActionSoft) && state == PowerOff:
+		return state, r.steps, nil
+	case (action == ActionCycle || action == ActionReset) && state == PowerOff:
+		state, err = r.do(ctx, ActionOn)
+	case action == ActionCycle:
+		// Off and on as two commands: the machine is known to have been off,
+		// which no BMC lets us see of a cycle.
+		if state, err = r.do(ctx, ActionOff); err == nil {
+			state, err = r.do(ctx, ActionOn)
+		}
+	default:
+		state, err = r.do(ctx, action)
+	}
+	return state, r.steps, err
+}
+
+type powerRun struct {
+	d        Driver
+	patience Patience
+	before   func(PowerAction) error
+	steps    Steps
+}
+
+func (r *powerRun) do(ctx context.Context, action PowerAction) (PowerState, error) {
+	if r.before != nil {
+		if err := r.before(action); err != nil {
+			return PowerUnknown, fmt.Errorf("recording power %s: %w", action, err)
+		}
+	}
+	if err := r.d.SetPower(ctx, action); err != nil {
+		r.steps.add(err, "power %s", action)
+		return PowerUnknown, fmt.Errorf("power %s: %w", action, err)
+	}
+	want, limit := PowerOn, r.patience.Power
+	switch action {
+	case ActionOff:
+		want = PowerOff
+	case ActionSoft:
+		want, limit = PowerOff, r.patience.Soft
+	}
+	var state PowerState
+	err := until(ctx, limit, r.patience.Poll, func() (bool, error) {
+		var err error
+		state, err = r.d.Power(ctx)
+		return err == nil && state == want, err
+	})
+	if errors.Is(err, errTooLong) {
+		err = fmt.Errorf("after power %s the BMC still says %s: %w", action, state, ErrNotStored)
+		if action == ActionSoft {
+			err = fmt.Errorf("the system did not shut down within %s: use power off, or look at its console", limit)
+		}
+	}
+	r.steps.add(err, "power %s, read back: %s", action, state)
+	return state, err
+}

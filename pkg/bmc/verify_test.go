@@ -1,0 +1,148 @@
+package bmc
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// board is a BMC of which a test says how it behaves.
+type board struct {
+	Driver
+	power   PowerState
+	boot    Boot
+	ways    []Way
+	told    []string
+	deaf    bool                 // says yes and does nothing
+	keeps   func(Way, Boot) bool // which way it keeps what it is told; nil keeps all
+	refuses error                // every order
+	slow    time.Duration        // until an order is carried out
+	readErr error                // every look
+}
+
+func (b *board) Ways() []Way { return b.ways }
+
+func (b *board) Power(context.Context) (PowerState, error) { return b.power, b.readErr }
+
+func (b *board) SetPower(_ context.Context, a PowerAction) error {
+	b.told = append(b.told, string(a))
+	if b.refuses != nil || b.deaf {
+		return b.refuses
+	}
+	state := PowerOn
+	if a == ActionOff || a == ActionSoft {
+		state = PowerOff
+	}
+	time.AfterFunc(b.slow, func() { b.power = state })
+	return nil
+}
+
+func (b *board) Boot(context.Context) (Boot, error) { return b.boot, b.readErr }
+
+func (b *board) SetBoot(_ context.Context, want Boot, way Way) error {
+	b.told = append(b.told, way.Name)
+	if b.refuses == nil && !b.deaf && (b.keeps == nil || b.keeps(way, want)) {
+		b.boot = want
+	}
+	return b.refuses
+}
+
+func TestPower(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		board  board
+		action PowerAction
+		told   string
+		state  PowerState
+		err    error
+		says   string
+	}{
+		{name: "on is on already", board: board{power: PowerOn}, action: ActionOn, state: PowerOn},
+		{name: "off is off already", board: board{power: PowerOff}, action: ActionOff, state: PowerOff},
+		{name: "on", board: board{power: PowerOff, slow: 20 * time.Second}, action: ActionOn, told: "on", state: PowerOn},
+		{name: "a cycle is off, then on", board: board{power: PowerOn, slow: 5 * time.Second}, action: ActionCycle, told: "off on", state: PowerOn},
+		{name: "a cycle of what is off is on", board: board{power: PowerOff}, action: ActionCycle, told: "on", state: PowerOn},
+		{name: "a reset keeps the power", board: board{power: PowerOn}, action: ActionReset, told: "reset", state: PowerOn},
+		{name: "a reset of what is off is on", board: board{power: PowerOff}, action: ActionReset, told: "on", state: PowerOn},
+		{name: "a system that ignores the button", board: board{power: PowerOn, deaf: true}, action: ActionSoft, told: "soft", state: PowerOn, says: "did not shut down within 5m0s: use power off"},
+		{name: "a BMC that lies", board: board{power: PowerOn, deaf: true}, action: ActionCycle, told: "off", state: PowerOn, err: ErrNotStored, says: "still says on"},
+		{name: "a BMC that refuses", board: board{power: PowerOn, refuses: ErrLogin}, action: ActionOff, told: "off", state: PowerUnknown, err: ErrLogin},
+		{name: "a BMC that cannot be read", board: board{readErr: ErrUnreachable}, action: ActionOff, state: PowerUnknown, err: ErrUnreachable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := tt.board
+				var recorded []string
+				state, steps, err := Power(t.Context(), &b, tt.action, Patience{}, func(a PowerAction) error {
+					recorded = append(recorded, string(a))
+					return nil
+				})
+				if told := strings.Join(b.told, " "); told != tt.told || state != tt.state || !slices.Equal(recorded, b.told) {
+					t.Errorf("told %q (recorded %q), state %s; want %q, %s\n%s", told, recorded, state, tt.told, tt.state, steps)
+				}
+				if (err != nil) != (tt.err != nil || tt.says != "") || tt.err != nil && !errors.Is(err, tt.err) || err != nil && !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("error %v, want %v %q", err, tt.err, tt.says)
+				}
+			})
+		})
+	}
+}
+
+// What cannot be recorded is not done: after a crash nobody would know of it.
+func TestPowerIsRecordedFirst(t *testing.T) {
+	b := board{power: PowerOn}
+	full := errors.New("disk full")
+	if _, _, err := Power(t.Context(), &b, ActionCycle, Patience{}, func(PowerAction) error { return full }); !errors.Is(err, full) || len(b.told) > 0 {
+		t.Errorf("error %v, told %v", err, b.told)
+	}
+}
+
+func TestSetBootVerified(t *testing.T) {
+	standard, raw := Way{Name: "standard"}, Way{Name: "vendor", Source: "there"}
+	want := Boot{Device: DevicePXE, Mode: ModeUEFI}
+	for _, tt := range []struct {
+		name  string
+		board board
+		told  string
+		err   error
+	}{
+		{name: "it sticks", board: board{ways: []Way{standard, raw}}, told: "standard"},
+		{name: "the vendor's way sticks", board: board{ways: []Way{standard, raw}, keeps: func(w Way, _ Boot) bool { return w == raw }}, told: "standard vendor"},
+		{name: "nothing sticks", board: board{ways: []Way{standard, raw}, deaf: true}, told: "standard vendor", err: ErrNotStored},
+		{name: "a refused login is not tried again", board: board{ways: []Way{standard, raw}, refuses: ErrLogin}, told: "standard", err: ErrLogin},
+		{name: "there is no way", board: board{}, err: ErrUnsupported},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := tt.board
+				got, steps, err := SetBootVerified(t.Context(), &b, want, Patience{})
+				if told := strings.Join(b.told, " "); told != tt.told || !errors.Is(err, tt.err) || err == nil && !want.KeptAs(got) || len(steps) != len(b.told) {
+					t.Errorf("told %q, got %s, error %v; want %q, %v\n%s", told, got, err, tt.told, tt.err, steps)
+				}
+			})
+		})
+	}
+}
+
+func TestKeptAs(t *testing.T) {
+	for _, tt := range []struct {
+		want, got Boot
+		kept      bool
+	}{
+		{Boot{Device: DevicePXE}, Boot{Device: DevicePXE}, true},
+		{Boot{Device: DevicePXE}, Boot{Device: DevicePXE, Persistent: true}, true},
+		{Boot{Device: DevicePXE, Persistent: true}, Boot{Device: DevicePXE}, false},
+		{Boot{Device: DevicePXE, Mode: ModeUEFI}, Boot{Device: DevicePXE}, true},
+		{Boot{Device: DevicePXE, Mode: ModeUEFI}, Boot{Device: DevicePXE, Mode: ModeBIOS}, false},
+		{Boot{Device: DeviceNone}, Boot{Device: DevicePXE}, false},
+		{Boot{Device: DeviceNone}, Boot{Device: DeviceNone}, true},
+	} {
+		if tt.want.KeptAs(tt.got) != tt.kept {
+			t.Errorf("wanted %s, it says %s: kept is not %t", tt.want, tt.got, tt.kept)
+		}
+	}
+}
