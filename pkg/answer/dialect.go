@@ -11,21 +11,21 @@ import (
 // its kernel to be told of it. A command that a generation calls deprecated is
 // not in any of them.
 type dialect struct {
-	timesource bool     // timesource, which replaced options of timezone in EL9
-	weakdeps   string   // the option of %packages that leaves weak dependencies out
-	repoArg    bool     // the initramfs wants inst.repo beside inst.stage2
-	ifname     bool     // the initramfs misnames NICs after their MAC, unless they are given a name
-	fpiToTail  bool     // fpi_to_tail=off, as the vendor's own medium says
-	smmu       bool     // Kunpeng boards need their RAID controllers past the SMMU
-	licence    bool     // .kyinfo and LICENSE of the medium belong into /etc
-	crashDump  []string // what the installer adds to the kernel's arguments by itself, for people: x86_64, aarch64
+	timesource bool              // timesource, which replaced options of timezone in EL9
+	weakdeps   string            // the option of %packages that leaves weak dependencies out
+	repoArg    bool              // the initramfs wants inst.repo beside inst.stage2
+	ifname     bool              // the initramfs misnames NICs after their MAC, unless they are given a name
+	fpiToTail  bool              // fpi_to_tail=off, as the vendor's own medium says
+	smmu       bool              // Kunpeng boards need their RAID controllers past the SMMU
+	licence    bool              // .kyinfo and LICENSE of the medium belong into /etc
+	crashDump  map[string]string // what the installer adds to the kernel's arguments by itself, by architecture
 }
 
 // dialectOf knows the generations that Rackseed writes for. Those of openEuler
 // follow the anaconda that each release is built from: 29 in 20.03 (and in
 // Kylin V10), 33 in 22.03, 36 in later ones.
 func dialectOf(image site.Image) (dialect, error) {
-	openEuler := dialect{weakdeps: "--exclude-weakdeps", fpiToTail: true, smmu: true, crashDump: []string{"crashkernel=512M", "crashkernel=1024M,high"}}
+	openEuler := dialect{weakdeps: "--exclude-weakdeps", fpiToTail: true, smmu: true, crashDump: map[string]string{"x86_64": "crashkernel=512M", "aarch64": "crashkernel=1024M,high"}}
 	switch generation(image) {
 	case "rhel 8":
 		return dialect{weakdeps: "--excludeWeakdeps"}, nil

@@ -6,54 +6,120 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/rackseed/rackseed/pkg/profile"
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
-// diskScript writes the script that chooses the system disk, and ends in use,
-// a piece that tells the installer of it and may need more variables. Whatever does not match exactly one
-// disk ends the install with nothing written.
+// diskScript writes the script that finds the disks of the plan, and ends in
+// use, a piece that tells the installer of them and may need more variables.
+// Unless each selector matches as many disks as it must, the install ends with
+// nothing written.
 func diskScript(t *Target, use string, more ...variable) (string, error) {
-	s := newScript(fmt.Sprintf("Rackseed chooses the system disk of %s. Nothing is written before exactly one disk fits.", t.Intent.Node))
+	disks := t.Intent.Disks
+	if err := checkDisks(disks); err != nil {
+		return "", err
+	}
+	needed, err := neededMiB(t.Intent.Layout)
+	if err != nil {
+		return "", err
+	}
+	s := newScript(fmt.Sprintf("Rackseed finds the disks of %s. Nothing is written before all of them fit.", t.Intent.Node))
 	s.say("set -u")
-	selectDisk(s, t.Intent.Disks.System)
+	s.selectors(disks)
+	switch use {
+	case "disk-kickstart":
+		s.say("", "layout() {", kickstartLayout(t.Intent.Layout)+"}")
+	case "disk-debconf":
+		s.say("", "layout() {", debconfLayout(t)+"}")
+	}
+	s.set("osd_policy", "disks.osd_policy", string(osdPolicy(disks)))
+	s.set("new_group", "layout", newGroup(t.Intent.Layout))
+	s.say("needed=" + strconv.FormatInt(needed, 10) + " # MiB on each system disk")
 	s.set("report_url", "report URL", t.reports())
 	for _, v := range more {
 		s.set(v.name, v.name, v.value)
 	}
-	for _, piece := range []string{"report", "evidence", "disk", use} {
+	for _, piece := range []string{"report", "evidence", "disk", "disk-clear", use} {
 		s.piece(piece)
 	}
 	return s.text()
 }
 
-func selectDisk(s *script, selectors []site.DiskSelector) {
-	var d site.DiskSelector
-	switch len(selectors) {
-	case 0:
-	case 1:
-		d = selectors[0]
-	default:
-		s.err = errors.New("disks.system: this role is installed on one disk: keep one selector, mirrored system disks are not written yet")
+func osdPolicy(d site.Disks) site.OSDPolicy {
+	if d.OSDPolicy == "" {
+		return site.OSDKeep
 	}
-	s.set("wanted", "disks.system", describe(selectors))
-	s.set("want_wwn", "disks.system.wwn", d.WWN)
-	s.set("want_serial", "disks.system.serial", strings.TrimSpace(d.Serial))
-	s.set("want_path", "disks.system.by_path", d.ByPath)
-	s.set("want_model", "disks.system.model", strings.TrimSpace(d.Model))
+	return d.OSDPolicy
+}
+
+// checkDisks refuses what the script could not stand for. Zapping asks for
+// disks by number: a model or a slot may hold another one tomorrow.
+func checkDisks(d site.Disks) error {
+	if n := systemDisks(d); n > 2 {
+		return fmt.Errorf("disks.system: %d disks are asked for: a system is on one disk, or mirrored on two", n)
+	}
+	for _, s := range d.System {
+		if s.IsZero() {
+			return errors.New("disks.system: a selector names nothing: give wwn, serial, by_path, model, a size or rotational")
+		}
+	}
+	policy := osdPolicy(d)
+	switch policy {
+	case site.OSDKeep, site.OSDZap, site.OSDFailIfDirty:
+	default:
+		return fmt.Errorf("disks.osd_policy: %q is none of keep, zap and fail-if-dirty", policy)
+	}
+	for _, s := range append(append([]site.DiskSelector{}, d.OSD...), d.OSDDB...) {
+		switch {
+		case s.IsZero():
+			return errors.New("disks.osd: a selector names nothing: give wwn, serial, by_path, model, a size or rotational")
+		case policy == site.OSDZap && strings.TrimSpace(s.WWN+s.Serial) == "":
+			return fmt.Errorf("disks.osd: osd_policy zap wipes, so each disk must be named by wwn or serial: %s does not", describe(s))
+		}
+	}
+	return nil
+}
+
+// selectors writes the function that goes through the plan's disks.
+func (s *script) selectors(d site.Disks) {
+	s.say("", "# selectors COMMAND runs it for each selector of the plan: what the disks are for, how many must fit,",
+		"# what the plan says, then WWN, serial number, path, model, rotational, least and largest size in",
+		"# bytes; empty and 0 are any.", "selectors() {")
+	system := d.System
+	if len(system) == 0 {
+		system = []site.DiskSelector{{}}
+	}
+	for _, of := range []struct {
+		use       string
+		selectors []site.DiskSelector
+	}{{"system", system}, {"osd", d.OSD}, {"osd_db", d.OSDDB}} {
+		for _, one := range of.selectors {
+			s.selector(of.use, one)
+		}
+	}
+	s.say("}")
+}
+
+func (s *script) selector(use string, d site.DiskSelector) {
 	rotational := ""
 	if d.Rotational != nil {
 		rotational = map[bool]string{true: "1", false: "0"}[*d.Rotational]
 	}
-	s.set("want_rotational", "disks.system.rotational", rotational)
-	s.say("want_min="+strconv.FormatInt(d.MinSize, 10), "want_max="+strconv.FormatInt(d.MaxSize, 10)+" # bytes; 0 is any")
+	field := "disks." + use
+	words := []string{
+		s.shell(field, describe(d)),
+		s.shell(field+".wwn", d.WWN), s.shell(field+".serial", strings.TrimSpace(d.Serial)), s.shell(field+".by_path", d.ByPath),
+		s.shell(field+".model", strings.TrimSpace(d.Model)), s.shell(field+".rotational", rotational),
+		strconv.FormatInt(d.MinSize, 10), strconv.FormatInt(d.MaxSize, 10),
+	}
+	s.say(fmt.Sprintf("\t\"$1\" %s %d %s", use, d.Wanted(), strings.Join(words, " ")))
 }
 
 // describe says what the plan asks for, for people.
-func describe(selectors []site.DiskSelector) string {
-	if len(selectors) == 0 {
+func describe(d site.DiskSelector) string {
+	if d.IsZero() {
 		return "the plan names none, so the only fixed disk"
 	}
-	d := selectors[0]
 	var parts []string
 	add := func(format, v string) {
 		if v != "" && v != "0" {
@@ -70,4 +136,12 @@ func describe(selectors []site.DiskSelector) string {
 		add("rotational %s", strconv.FormatBool(*d.Rotational))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// newGroup names the volume group of a layout, if it has one.
+func newGroup(l profile.Layout) string {
+	if len(l.Volumes) == 0 {
+		return ""
+	}
+	return volumeGroup
 }

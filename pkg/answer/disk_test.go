@@ -200,8 +200,8 @@ func TestDiskChoice(t *testing.T) {
 		{name: "a disk whose name begins alike", disks: []disk{sata}, mounts: "DEV/sdaa1 /mnt ext4 rw 0 0\n", want: "sda"},
 		{name: "a volume group of its own", disks: []disk{{name: "sda", parts: []string{"sda1"}, holder: "dm-0"}}, want: "sda"},
 		{name: "an array over two disks", every: true, disks: []disk{
-			{name: "sda", parts: []string{"sda1"}, holder: "md127"}, {name: "sdb", place: "x", parts: []string{"sdb1"}, holder: "md127"},
-		}, reason: "sda shares md127 with sdb1"},
+			{name: "sda", parts: []string{"sda1"}, holder: "md127", files: map[string]string{"wwid": "naa.1"}}, {name: "sdb", place: "x", parts: []string{"sdb1"}, holder: "md127"},
+		}, plan: sel(site.DiskSelector{WWN: "naa.1"}), reason: "sda shares md127 with sdb"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -311,13 +311,5 @@ func TestDiskIsToldToDebconf(t *testing.T) {
 				t.Errorf("%s: partman may write without a disk having been chosen", shell)
 			}
 		}
-	}
-}
-
-func TestSeveralSystemDisksAreRefused(t *testing.T) {
-	target := target(t, rocky9())
-	target.Intent.Disks.System = []site.DiskSelector{{WWN: "0x1"}, {WWN: "0x2"}}
-	if _, err := Render(target); err == nil || !strings.Contains(err.Error(), "disks.system") {
-		t.Errorf("got %v", err)
 	}
 }

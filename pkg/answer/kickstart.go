@@ -150,12 +150,15 @@ func kickstart(t *Target, d dialect) (string, error) {
 		return "", err
 	}
 	k.sources(t)
+	if args, ok := d.crashDump[t.Image.Arch]; ok {
+		k.comment("This installer adds " + args + " to the kernel's arguments by itself, and so takes that memory.")
+	}
 	k.comment("%pre writes this once it has chosen the system disk; without it the install stops here.")
 	k.command("%include", "/tmp/rackseed-disk.ks")
 	if err := k.packages(t, d); err != nil {
 		return "", err
 	}
-	if err := k.scripts(t); err != nil {
+	if err := k.scripts(t, d); err != nil {
 		return "", err
 	}
 	return k.b.String(), k.err
@@ -215,7 +218,8 @@ func (k *ks) sources(t *Target) {
 	if t.MAC != (site.MAC{}) {
 		device = t.MAC.String()
 	}
-	k.command("network", "--bootproto=dhcp", "--device="+device, "--onboot=yes", "--activate", k.option("hostname", "name", t.Intent.FQDN()))
+	// Bound to the MAC: the name of a NIC here need not be its name in the system.
+	k.command("network", "--bootproto=dhcp", "--device="+device, "--bindto=mac", "--onboot=yes", "--activate", k.option("hostname", "name", t.Intent.FQDN()))
 	k.command("firewall", "--enabled", "--service=ssh")
 	k.command("selinux", "--enforcing")
 	k.comment("Packages come from the medium that was booted, through the laptop.")
@@ -247,30 +251,58 @@ func (k *ks) packages(t *Target, d dialect) error {
 	return nil
 }
 
-func (k *ks) scripts(t *Target) error {
-	for _, part := range []struct {
+func (k *ks) scripts(t *Target, d dialect) error {
+	type part struct {
 		header string
 		write  func(*Target) (string, error)
-	}{
+	}
+	parts := []part{
 		{"%pre --erroronfail --log=/tmp/rs-pre.log", preScript},
 		{"%pre-install", piece("ks-pre-install")},
 		{"%post --nochroot", piece("ks-post-begin")},
 		{"%post --erroronfail --log=/root/rackseed-tune.log", tuneScript},
-		{"%post --nochroot", piece("ks-post-end")},
+	}
+	if d.licence {
+		parts = append(parts, part{"%post --nochroot", licenceScript})
+	}
+	parts = append(parts,
+		part{"%post --nochroot", piece("ks-post-end")},
 		// Anaconda runs this before %traceback as well, so it is the only one.
-		{"%onerror", piece("evidence", "ks-onerror")},
-	} {
-		text, err := part.write(t)
+		part{"%onerror", piece("evidence", "ks-onerror")},
+	)
+	for _, p := range parts {
+		text, err := p.write(t)
 		if err != nil {
 			return err
 		}
-		k.section(part.header, text)
+		k.section(p.header, text)
 	}
 	return nil
 }
 
 func preScript(t *Target) (string, error) {
-	return diskScript(t, "disk-kickstart", variable{"kernel_arguments", "console=tty0 console=" + console(t.Image)})
+	var w words
+	args := w.arguments(t)
+	if w.err != nil {
+		return "", w.err
+	}
+	return diskScript(t, "disk-kickstart", variable{"kernel_arguments", args})
+}
+
+// arguments are those of the installed kernel.
+func (w *words) arguments(t *Target) string {
+	args := []string{"console=tty0", "console=" + console(t.Image)}
+	for _, a := range kernelArgs(t.Intent) {
+		args = append(args, w.kernel("kernel argument", a))
+	}
+	return strings.Join(args, " ")
+}
+
+func licenceScript(t *Target) (string, error) {
+	s := newScript("Rackseed")
+	s.set("image_url", "image URL", t.tree("."))
+	s.piece("ks-kylin")
+	return s.text()
 }
 
 // piece gives a script made of embedded parts that report.

@@ -166,7 +166,7 @@ func preseedLines(t *Target, w *words) ([]preseedLine, error) {
 		preseedLine{"partman/early_command", "string", run("disk.sh")},
 		preseedLine{"partman-auto/disk", "string", "/dev/rackseed-has-not-chosen"},
 	)
-	lines = append(lines, partitions()...)
+	lines = append(lines, partitions(t)...)
 	lines = append(lines, system(t)...)
 	return append(lines,
 		preseedLine{"pkgsel/include", "string", strings.Join(packages, " ")},
@@ -176,7 +176,7 @@ func preseedLines(t *Target, w *words) ([]preseedLine, error) {
 		preseedLine{"grub-installer/only_debian", "boolean", "true"},
 		preseedLine{"grub-installer/with_other_os", "boolean", "true"},
 		preseedLine{"grub-installer/force-efi-extra-removable", "boolean", "true"},
-		preseedLine{"debian-installer/add-kernel-opts", "string", "console=tty0 console=" + console(t.Image)},
+		preseedLine{"debian-installer/add-kernel-opts", "string", w.arguments(t)},
 
 		preseedLine{value: "The end: what the node must be, and a reboot that asks nothing."},
 		preseedLine{"preseed/late_command", "string", run("late.sh")},
@@ -193,23 +193,6 @@ func clock(servers []netip.Addr) []preseedLine {
 		return []preseedLine{{"clock-setup/ntp", "boolean", "false"}}
 	}
 	return []preseedLine{{"clock-setup/ntp", "boolean", "true"}, {"clock-setup/ntp-server", "string", servers[0].String()}}
-}
-
-func partitions() []preseedLine {
-	const recipe = `rackseed :: \
-    1 1 1 free $iflabel{ gpt } $reusemethod{ } method{ biosgrub } . \
-    512 512 512 free $iflabel{ gpt } $reusemethod{ } method{ efi } format{ } . \
-    2048 10000 -1 ext4 method{ format } format{ } use_filesystem{ } filesystem{ ext4 } mountpoint{ / } .`
-	return []preseedLine{
-		{"partman-auto/method", "string", "regular"},
-		{"partman-auto/choose_recipe", "select", "rackseed"},
-		{"partman-auto/expert_recipe", "string", recipe},
-		{"partman-partitioning/choose_label", "select", "gpt"},
-		{"partman-partitioning/default_label", "string", "gpt"},
-		{"partman-basicfilesystems/no_swap", "boolean", "false"},
-		{"partman-efi/non_efi_system", "boolean", "true"},
-		{"partman/mount_style", "select", "uuid"},
-	}
 }
 
 func system(t *Target) []preseedLine {

@@ -1,7 +1,7 @@
 log=${RACKSEED_DISK_LOG:-/tmp/rs-disk.log}
 config=${RACKSEED_AUTOINSTALL:-/autoinstall.yaml}
 report early
-choose >"$log" 2>&1 || stop /var/log/syslog /var/log/installer/subiquity-server-debug.log
+prepare >"$log" 2>&1 || stop /var/log/syslog /var/log/installer/subiquity-server-debug.log
 cat "$log"
 
 # The installer reads its file again after this script. Until now the file names disks that do not
@@ -9,12 +9,12 @@ cat "$log"
 bios=true uefi=false
 [ ! -d "$sys/firmware/efi" ] || bios=false uefi=true
 edits="s/rackseed-bios/$bios/;s/rackseed-uefi/$uefi/" number=0
-for disk in $chosen; do
+for disk in $system; do
 	number=$((number + 1))
 	edits="$edits;s,/dev/rackseed/system$number\\>,/dev/$disk,"
 done
-if ! sed -i -e "$edits" "$config" || ! grep -q "/dev/${chosen%% *}\\>" "$config" || grep -q /dev/rackseed/system "$config"; then
-	reason="the installer could not be told of $chosen in $config"
+if ! sed -i -e "$edits" "$config" || ! grep -q "/dev/$disk\\>" "$config" || grep -q /dev/rackseed/system "$config"; then
+	reason="the installer could not be told of$system in $config"
 	stop "$config"
 fi
 report disk "$choice"

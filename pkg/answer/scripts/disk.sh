@@ -21,6 +21,9 @@ plain_wwn() {
 # among LIST VALUE tells whether VALUE is a line of LIST.
 among() { printf '%s\n' "$1" | grep -qxF -e "$2"; }
 
+# within NAMES NAME tells whether NAME is a word of NAMES.
+within() { case " $1 " in *" $2 "*) return 0 ;; *) return 1 ;; esac }
+
 joined() { printf '%s' "$1" | tr '\n' ','; }
 
 # links FOLDER PATTERN prints the links below /dev/disk/FOLDER that lead to $disk.
@@ -31,16 +34,18 @@ links() {
 	done
 }
 
+# udev NAME prints what udev knows of a device, if there is udev.
+udev() {
+	command -v udevadm >/dev/null 2>&1 && udevadm info --query=property --name="$dev/$1" 2>/dev/null
+}
+
 property() { printf '%s\n' "$properties" | sed -n "s/^$1=//p" | tr -cd ' -~\n'; }
 
 # inspect DISK learns what identifies it. A serial number has several sources that do not always
 # agree: the SCSI page is padded, and udev and the BMC may each know another one.
 inspect() {
 	disk=$1 dir=$sys/block/$1
-	properties=
-	if command -v udevadm >/dev/null 2>&1; then
-		properties=$(udevadm info --query=property --name="$dev/$disk" 2>/dev/null) || properties=
-	fi
+	properties=$(udev "$disk") || properties=
 	sectors=$(first "$dir/size")
 	size=$((${sectors:-0} * 512))
 	place=$(cd -P "$dir" 2>/dev/null && pwd) || place=$dir
@@ -62,9 +67,10 @@ inspect() {
 		links by-id 'nvme-eui.*'
 	} | plain_wwn | sort -u)
 	paths=$(links by-path '*')
+	about="/dev/$disk, $((size / 1000000000)) GB${model:+, model $model}${serials:+, serial $(joined "$serials")}${wwns:+, wwn $(joined "$wwns")}"
 }
 
-# unfit says why $disk may not hold a system whatever the plan says.
+# unfit says why $disk may not be used whatever the plan says.
 unfit() {
 	[ "$size" -gt 0 ] || { echo "has no medium"; return; }
 	[ "$(first "$dir/removable")" != 1 ] || { echo "is removable"; return; }
@@ -81,10 +87,6 @@ unfit() {
 	for holder in "$dir"/holders/* "$dir/$disk"*/holders/*; do
 		holder=${holder##*/}
 		case $(first "$sys/block/$holder/dm/uuid") in mpath-*) echo "is one path of multipath volume $holder"; return ;; esac
-		for slave in "$sys/block/$holder/slaves"/*; do
-			slave=${slave##*/}
-			[ "$slave" = '*' ] || [ "$slave" = "$disk" ] || [ -d "$dir/$slave" ] || { echo "shares $holder with $slave: take that array or volume group apart first"; return; }
-		done
 	done
 	while read -r source rest; do
 		case $source in "$dev/$disk" | "$dev/$disk"[0-9]* | "$dev/${disk}p"[0-9]*) echo "is in use by the installer (${rest%% *})"; return ;; esac
@@ -92,55 +94,78 @@ unfit() {
 	[ "$size" -ge 8589934592 ] || { echo "is smaller than 8 GiB"; return; }
 }
 
-# differs says in what $disk is not the disk of the plan.
+# differs WWN SERIAL PATH MODEL ROTATIONAL MIN MAX says in what $disk is not the disk of a selector.
 differs() {
-	[ -z "$want_wwn" ] || among "$wwns" "$(printf '%s\n' "$want_wwn" | plain_wwn)" || { echo "has another WWN"; return; }
-	[ -z "$want_serial" ] || among "$serials" "$(printf '%s' "$want_serial" | upper)" || { echo "has another serial number"; return; }
-	[ -z "$want_path" ] || among "$paths" "$want_path" || { echo "has another path"; return; }
+	[ -z "$1" ] || among "$wwns" "$(printf '%s\n' "$1" | plain_wwn)" || { echo "has another WWN"; return; }
+	[ -z "$2" ] || among "$serials" "$(printf '%s' "$2" | upper)" || { echo "has another serial number"; return; }
+	[ -z "$3" ] || among "$paths" "$3" || { echo "has another path"; return; }
 	# udev writes underscores for blanks.
-	[ -z "$want_model" ] || [ "$(printf '%s' "$model" | upper | tr ' ' _)" = "$(printf '%s' "$want_model" | upper | tr ' ' _)" ] || { echo "is another model"; return; }
-	[ -z "$want_rotational" ] || [ "$rotational" = "$want_rotational" ] || { echo "is of the other kind (rotational=$rotational)"; return; }
-	[ "$want_min" -eq 0 ] || [ "$size" -ge "$want_min" ] || { echo "is smaller than $want_min bytes"; return; }
-	[ "$want_max" -eq 0 ] || [ "$size" -le "$want_max" ] || { echo "is larger than $want_max bytes"; return; }
+	[ -z "$4" ] || [ "$(printf '%s' "$model" | upper | tr ' ' _)" = "$(printf '%s' "$4" | upper | tr ' ' _)" ] || { echo "is another model"; return; }
+	[ -z "$5" ] || [ "$rotational" = "$5" ] || { echo "is of the other kind (rotational=$rotational)"; return; }
+	[ "$6" -eq 0 ] || [ "$size" -ge "$6" ] || { echo "is smaller than $6 bytes"; return; }
+	[ "$7" -eq 0 ] || [ "$size" -le "$7" ] || { echo "is larger than $7 bytes"; return; }
 }
 
-# choose sets chosen to the one disk that fits; otherwise it sets reason and fails.
+# try USE COUNT TEXT FIELD... compares $disk with one selector.
+try() {
+	number=$((number + 1)) use=$1
+	shift 3
+	why=$unusable
+	[ -n "$why" ] || why=$(differs "$@")
+	if [ -n "$why" ]; then
+		verdicts="$verdicts$number $disk $why
+"
+	else
+		matches="$matches$number $disk
+"
+		uses="$uses $use"
+	fi
+}
+
+# settle USE COUNT TEXT FIELD... takes the disks of one selector, if they are as many as it must have.
+settle() {
+	number=$((number + 1)) found='' count=0
+	for one in $(printf '%s' "$matches" | sed -n "s/^$number //p"); do
+		found="$found $one" count=$((count + 1))
+	done
+	case $1 in system) system=$system$found ;; *) osd=$osd$found ;; esac
+	[ "$count" -ne "$2" ] && [ -z "$reason" ] || return 0
+	must="exactly $2 must"
+	[ "$2" -ne 1 ] || must="exactly one must"
+	others=$(printf '%s' "$verdicts" | sed -n "s/^$number /; /p" | tr -d '\n')
+	case $count in
+	0) reason="no disk fits ($3)${others:-; there is no disk at all, is the driver of its controller missing?}" ;;
+	*) reason="$count disks fit ($3), $must:$found; name the right ones in the plan under disks.$1, by wwn or serial$others" ;;
+	esac
+}
+
+# choose sets system and osd to the disks of the plan; unless each selector has as many as it must,
+# and no disk belongs to two, it sets reason and fails.
 choose() {
-	echo "Rackseed looks for the system disk: $wanted"
-	chosen='' choice='' fitting='' count=0 verdicts=''
-	for dir in "$sys"/block/*; do
-		case ${dir##*/} in
+	echo "Rackseed looks for the disks of the plan:"
+	selectors wish
+	system='' osd='' choice='' matches='' verdicts='' reason='' list=''
+	for entry in "$sys"/block/*; do
+		case ${entry##*/} in
 		'*' | loop* | ram* | zram* | sr* | fd* | nbd* | dm-* | md* | mtd* | drbd* | rbd* | mmcblk*boot* | mmcblk*rpmb) continue ;;
 		esac
-		inspect "${dir##*/}"
-		why=$(unfit)
-		[ -n "$why" ] || why=$(differs)
-		about="/dev/$disk, $((size / 1000000000)) GB${model:+, model $model}${serials:+, serial $(joined "$serials")}${wwns:+, wwn $(joined "$wwns")}"
-		echo "  $about${paths:+, path $(joined "$paths")}: ${why:-fits}"
-		if [ -z "$why" ]; then
-			chosen=$disk choice=$about fitting="$fitting $disk" count=$((count + 1))
-		else
-			verdicts="$verdicts; $disk $why"
-		fi
+		inspect "${entry##*/}"
+		unusable=$(unfit) number=0 uses='' why=''
+		selectors try
+		[ -z "$uses" ] || why="fits$uses"
+		echo "  $about${paths:+, path $(joined "$paths")}: $why"
+		list="$list$disk $about
+"
+		case $uses in
+		*' '*' '*) [ -n "$reason" ] || reason="$disk fits more than one selector ($(echo $uses)): each disk must belong to one" ;;
+		esac
 	done
-	case $count in
-	1) return 0 ;;
-	0) reason="no disk fits ($wanted)${verdicts:-; there is no disk at all, is the driver of its controller missing?}" ;;
-	*) reason="$count disks fit ($wanted), exactly one must:$fitting; name the right one in the plan under disks.system, by wwn or serial" ;;
-	esac
-	chosen=
-	return 1
+	number=0
+	selectors settle
+	[ -z "$reason" ] || return 1
+	for one in $system; do
+		choice="$choice${choice:+; }$(printf '%s' "$list" | sed -n "s/^$one //p")"
+	done
 }
 
-# stop ends the install before anything was written; console, laptop and log say why.
-stop() {
-	report failed "disk: $reason"
-	{
-		cat "$log"
-		echo "Rackseed stops here and has written nothing: $reason"
-	} >"$log.told"
-	cat "$log.told"
-	cat "$log.told" >"${RACKSEED_CONSOLE:-/dev/console}" 2>/dev/null || :
-	evidence "$log.told" "$@"
-	exit 1
-}
+wish() { echo "  $1: $3"; }
