@@ -51,6 +51,7 @@ func bodies() []Body {
 			NICs: node.NICs, Disks: node.Disks, Hardware: hardware, Bonds: map[string]Bond{"bond0": {NICs: []string{"p1"}, Mode: "802.3ad", Options: map[string]string{"miimon": "100"}, MTU: 9000, Fallback: "yes"}}}},
 		OpenStack:    OpenStack{Deployer: "kolla", Release: "2024.1", InternalVIP: addr, ExternalVIP: addr, VirtualRouterID: 51, Registry: "r:4000"},
 		Repositories: map[string]Repository{"site": {URL: "http://m", Key: "k", Images: []string{"rocky9"}, Suite: "trixie"}},
+		Profiles:     map[string]string{"own": "name: own\n"},
 	}
 	image := Image{Name: "rocky9", Digest: "aa", Size: 1 << 40, Family: "rhel", Distro: "rocky", Version: "9", Arch: "x86_64", Label: "l", Kernel: "k", Initrd: "i", Stage2: "2", Repos: []string{"r"}, Added: clock(9)}
 	return []Body{
