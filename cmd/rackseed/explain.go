@@ -142,6 +142,9 @@ func (x *explainer) render(s *site.State, name, as string, secrets bool) (string
 	if m == nil {
 		return "", fmt.Errorf("the plan has no node %s", name)
 	}
+	if kind, system, _ := strings.Cut(as, ":"); kind == bundleKind {
+		return x.bundle(s, m.Node, system)
+	}
 	d := boot.Decision{Action: boot.Install, Node: m.Node, Attempt: m.Attempt.Number + 1, Image: imageFor(s, m.Node, as)}
 	if as == "dhcp" {
 		var b strings.Builder
@@ -191,7 +194,11 @@ func stateOfPlan(name string, box *seal.Box) (*site.State, error) {
 	if err != nil {
 		return nil, usageError("reading the plan: %w", err)
 	}
-	plan, digest, findings := readPlan(name, data)
+	own, err := siteProfiles(name)
+	if err != nil {
+		return nil, err
+	}
+	plan, digest, findings := readPlan(name, data, own)
 	if plan == nil || hasErrors(findings) {
 		return nil, usageError("the plan is not usable: `rackseed plan check %s` says why", name)
 	}
@@ -312,7 +319,7 @@ func newRenderCommand(g *globals) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&plan, "plan", "", "answer from this plan file alone")
-	c.Flags().StringVar(&as, "as", "", "kickstart, preseed, ipxe or dhcp (default: the node's answer file)")
+	c.Flags().StringVar(&as, "as", "", "kickstart, preseed, bundle, ipxe or dhcp (default: the node's answer file)")
 	c.Flags().BoolVar(&secrets, "secrets", false, "do not mask secrets")
 	return c
 }
