@@ -92,7 +92,11 @@ func (d *daemon) applyPlan(ctx context.Context) error {
 	if hasErrors(result.Findings) {
 		return usageError("the plan is not usable; nothing is served:\n%s", strings.Join(text, "\n"))
 	}
-	plan, digest, _ := readPlan(d.opts.plan, data)
+	profiles, err := siteProfiles(d.opts.plan)
+	if err != nil {
+		return err
+	}
+	plan, digest, _ := readPlan(d.opts.plan, data, profiles)
 	plan.Access.Root = d.core.box.Seal(plan.Access.Root)
 	_, err = d.core.ledger.Do(ctx, func(s *site.State, _ time.Time) ([]site.Body, error) {
 		return site.Diff(s, plan, digest, operatorName()), nil

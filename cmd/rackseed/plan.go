@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,7 +56,11 @@ func applyPlan(c *cobra.Command, g *globals, name string, dryRun bool) error {
 		return reportPlan(c, g, result, text)
 	}
 	return withClient(c.Context(), g, func(cl *client.Client) error {
-		result, err := cl.Plan(c.Context(), name, data, operatorName(), dryRun)
+		profiles, err := siteProfiles(name)
+		if err != nil {
+			return err
+		}
+		result, err := cl.Plan(c.Context(), name, view.PlanRequest{Plan: string(data), Profiles: profiles}, operatorName(), dryRun)
 		if err != nil {
 			return err
 		}
@@ -62,9 +68,38 @@ func applyPlan(c *cobra.Command, g *globals, name string, dryRun bool) error {
 	})
 }
 
+// siteProfiles are the profiles that a site put into profiles/ beside its
+// plan, by name.
+func siteProfiles(plan string) (map[string]string, error) {
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(plan), "profiles", "*.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("looking for profiles beside the plan: %w", err)
+	}
+	var texts map[string]string
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return nil, usageError("reading a profile of the site: %w", err)
+		}
+		if texts == nil {
+			texts = map[string]string{}
+		}
+		texts[strings.TrimSuffix(filepath.Base(f), ".yaml")] = string(data)
+	}
+	return texts, nil
+}
+
 // checkPlan reads a plan and gives its findings as data and as text with the
-// offending lines.
+// offending lines. The profiles beside the file belong to it.
 func checkPlan(name string, data []byte) (view.PlanResult, []string) {
+	profiles, err := siteProfiles(name)
+	if err != nil {
+		return view.PlanResult{Findings: []view.Finding{{ID: "unreadable", Severity: string(site.SeverityError), Message: err.Error()}}}, []string{err.Error()}
+	}
+	return checkText(name, data, profiles)
+}
+
+func checkText(name string, data []byte, profiles map[string]string) (view.PlanResult, []string) {
 	doc, err := planfile.Parse(name, data)
 	if err != nil {
 		var many planfile.Errors
@@ -73,6 +108,7 @@ func checkPlan(name string, data []byte) (view.PlanResult, []string) {
 		}
 		return view.PlanResult{Findings: viewFindings(many.Findings())}, []string{err.Error()}
 	}
+	doc.Plan.Profiles = profiles
 	findings := append(doc.Check(), profileFindings(doc)...)
 	text := make([]string, 0, len(findings))
 	for _, f := range findings {
@@ -81,29 +117,21 @@ func checkPlan(name string, data []byte) (view.PlanResult, []string) {
 	return view.PlanResult{Nodes: len(doc.Plan.Nodes), Findings: viewFindings(findings)}, text
 }
 
-// readPlan is checkPlan for the daemon.
-func readPlan(name string, data []byte) (*site.Plan, string, []view.Finding) {
-	result, _ := checkPlan(name, data)
+// readPlan is checkPlan for the daemon, which is sent the profiles: the file
+// may be on another machine.
+func readPlan(name string, data []byte, profiles map[string]string) (*site.Plan, string, []view.Finding) {
+	result, _ := checkText(name, data, profiles)
 	doc, err := planfile.Parse(name, data)
 	if err != nil {
 		return nil, "", result.Findings
 	}
+	doc.Plan.Profiles = profiles
 	return doc.Plan, doc.Digest, result.Findings
 }
 
-// profileFindings are the roles whose profile cannot be used.
+// profileFindings are what the profiles of the roles ask for and do not get.
 func profileFindings(doc *planfile.Document) []planfile.Finding {
-	var found []planfile.Finding
-	for name, role := range doc.Plan.Roles {
-		if _, err := profile.Load(profiles.Files, role.Profile); err != nil {
-			path := "roles." + name + ".profile"
-			line, column := doc.Position(path)
-			found = append(found, planfile.Finding{Line: line, Column: column, Finding: site.Finding{
-				ID: "profile-unusable", Severity: site.SeverityError, Path: path, Message: err.Error(), Fix: "name one of the profiles that there are",
-			}})
-		}
-	}
-	return found
+	return doc.Locate(profile.Check(profiles.Files, doc.Plan))
 }
 
 func viewFindings(found []planfile.Finding) []view.Finding {

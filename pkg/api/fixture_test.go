@@ -174,11 +174,12 @@ func media() []site.Image {
 	}
 }
 
-func readPlan(name string, data []byte) (*site.Plan, string, []view.Finding) {
+func readPlan(name string, data []byte, profiles map[string]string) (*site.Plan, string, []view.Finding) {
 	doc, err := planfile.Parse(name, data)
 	if err != nil {
 		return nil, "", []view.Finding{{ID: "unreadable", Severity: "error", Message: err.Error()}}
 	}
+	doc.Plan.Profiles = profiles
 	findings := []view.Finding{}
 	for _, f := range doc.Check() {
 		findings = append(findings, view.Finding{ID: f.ID, Severity: string(f.Severity), Message: f.Message})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -33,9 +34,10 @@ type Library interface {
 	Remove(ctx context.Context, digest string) error
 }
 
-// ReadPlan parses and checks the text of a plan. A plan that does not parse
+// ReadPlan parses and checks the text of a plan with the role profiles that
+// the site brought. A plan that does not parse
 // has findings and no plan.
-type ReadPlan func(name string, data []byte) (plan *site.Plan, digest string, findings []view.Finding)
+type ReadPlan func(name string, data []byte, profiles map[string]string) (plan *site.Plan, digest string, findings []view.Finding)
 
 // Operator is the operator side. Its listener is a unix socket or loopback.
 type Operator struct {
@@ -213,15 +215,27 @@ func (h *Operator) export(w http.ResponseWriter, r *http.Request) {
 	h.reply(w, e)
 }
 
+// planRequest takes a bare plan too, which is what an operator has at hand.
+func planRequest(w http.ResponseWriter, r *http.Request) (req view.PlanRequest, err error) {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPlan))
+	if err != nil {
+		return req, err
+	}
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
+		return view.PlanRequest{Plan: string(data)}, nil
+	}
+	return req, json.Unmarshal(data, &req)
+}
+
 // plan checks a plan and, unless asked not to, puts it in force.
 func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPlan))
+	request, err := planRequest(w, r)
 	if err != nil {
 		h.fail(w, codeUsage, fmt.Errorf("reading the plan: %w", err))
 		return
 	}
-	plan, digest, findings := h.ReadPlan(q.Get("name"), data)
+	plan, digest, findings := h.ReadPlan(q.Get("name"), []byte(request.Plan), request.Profiles)
 	result := view.PlanResult{Findings: findings}
 	if plan == nil || hasError(findings) {
 		h.reply(w, result)

@@ -79,6 +79,9 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 		return nil, fmt.Errorf("asking the daemon: %w", err)
 	}
 	req.Header.Set("Accept", accept)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	resp, err := c.http.Do(req)
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
 		return nil, ErrNoDaemon
@@ -143,8 +146,12 @@ func (c *Client) Export(ctx context.Context, kind string) (e view.Export, err er
 }
 
 // Plan checks a plan and, unless dryRun, applies it.
-func (c *Client) Plan(ctx context.Context, name string, data []byte, by string, dryRun bool) (r view.PlanResult, err error) {
+func (c *Client) Plan(ctx context.Context, name string, req view.PlanRequest, by string, dryRun bool) (r view.PlanResult, err error) {
 	query := url.Values{"name": {name}, "by": {by}, "dry_run": {strconv.FormatBool(dryRun)}}
+	data, err := json.Marshal(req)
+	if err != nil {
+		return r, fmt.Errorf("writing the request: %w", err)
+	}
 	return r, c.do(ctx, http.MethodPut, "/api/v1/plan", query, bytes.NewReader(data), &r)
 }
 

@@ -91,11 +91,14 @@ func TestRequests(t *testing.T) {
 				}
 				return err
 			},
-			"PUT /api/v1/plan?by=ops&dry_run=true&name=p.yaml site: x": func() error { _, err := c.Plan(ctx, "p.yaml", []byte("site: x"), "ops", true); return err },
-			`POST /api/v1/arm {"selector":"n1","by":"ops"}`:            func() error { _, err := c.Arm(ctx, view.ArmRequest{Selector: "n1", By: "ops"}); return err },
-			`POST /api/v1/disarm {"selector":"n1","by":""}`:            func() error { _, err := c.Disarm(ctx, view.ArmRequest{Selector: "n1"}); return err },
-			"GET /api/v1/images":          func() error { _, err := c.Images(ctx); return err },
-			"DELETE /api/v1/images/a%20b": func() error { return c.RemoveImage(ctx, "a b") },
+			`PUT /api/v1/plan?by=ops&dry_run=true&name=p.yaml {"plan":"site: x","profiles":{"p":"name: p"}}`: func() error {
+				_, err := c.Plan(ctx, "p.yaml", view.PlanRequest{Plan: "site: x", Profiles: map[string]string{"p": "name: p"}}, "ops", true)
+				return err
+			},
+			`POST /api/v1/arm {"selector":"n1","by":"ops"}`: func() error { _, err := c.Arm(ctx, view.ArmRequest{Selector: "n1", By: "ops"}); return err },
+			`POST /api/v1/disarm {"selector":"n1","by":""}`: func() error { _, err := c.Disarm(ctx, view.ArmRequest{Selector: "n1"}); return err },
+			"GET /api/v1/images":                            func() error { _, err := c.Images(ctx); return err },
+			"DELETE /api/v1/images/a%20b":                   func() error { return c.RemoveImage(ctx, "a b") },
 		} {
 			if err := call(); err != nil || got != want {
 				t.Errorf("sent %q, %v, want %q", got, err, want)

@@ -128,6 +128,13 @@ type Step struct {
 	Text  string `json:"text,omitempty"` // with secrets masked
 }
 
+// PlanRequest is a plan as written, with the role profiles that the site
+// keeps beside it.
+type PlanRequest struct {
+	Plan     string            `json:"plan"`
+	Profiles map[string]string `json:"profiles,omitempty"` // texts by name
+}
+
 // PlanResult is what came of checking or applying a plan.
 type PlanResult struct {
 	Nodes    int       `json:"nodes"`
