@@ -314,20 +314,19 @@ func decimal(bytes int64, up bool) string {
 func (c *cephWriter) conf() string {
 	var b strings.Builder
 	b.WriteString("[global]\n")
-	for _, v := range []struct {
-		key  string
-		role site.NetworkRole
-	}{{"public_network", site.NetStorage}, {"cluster_network", site.NetStorageCluster}} {
-		if subnets := c.subnets(v.role); subnets != "" {
-			fmt.Fprintf(&b, "%s = %s\n", v.key, subnets)
-		}
+	public, cluster := c.subnets(site.NetStorage), c.subnets(site.NetStorageCluster)
+	if public != "" {
+		fmt.Fprintf(&b, "public_network = %s\n", public)
+	}
+	if cluster != "" && cluster != public {
+		fmt.Fprintf(&b, "cluster_network = %s\n", cluster)
 	}
 	target, same := c.same("osd_memory_target")
 	switch {
 	case !same:
 		c.warn.add("osd_memory_target differs between OSD hosts: set it by `ceph config set osd/host:NAME osd_memory_target BYTES`")
 	case target != "":
-		fmt.Fprintf(&b, "\n[osd]\n# as each node's tuning has set memory aside for it\nosd_memory_target = %s\nosd_memory_target_autotune = false\n", target)
+		fmt.Fprintf(&b, "\n[osd]\n# as each node's tuning has set memory aside for it\nosd_memory_target = %s\nosd_memory_target_autotune = false\n", oneLine(target))
 	}
 	return b.String()
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 
@@ -130,12 +131,25 @@ func abbreviate(names []string) string {
 // warnings collects what is said in a comment of the file and on stderr.
 type warnings []string
 
-func (w *warnings) add(format string, args ...any) { *w = append(*w, fmt.Sprintf(format, args...)) }
+func (w *warnings) add(format string, args ...any) {
+	*w = append(*w, oneLine(fmt.Sprintf(format, args...)))
+}
+
+// oneLine keeps a text of the plan inside the comment or the value that it
+// is written to.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, text)
+}
 
 // heading is the comment at the top of a file.
 func (s *Site) heading(what string, notes ...string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s of site %s, written by `rackseed export` from the plan: change the plan, not this file.\n", what, cmp.Or(s.Settings.Site, "(without a name)"))
+	fmt.Fprintf(&b, "# %s of site %s, written by `rackseed export` from the plan: change the plan, not this file.\n", what, cmp.Or(oneLine(s.Settings.Site), "(without a name)"))
 	for _, n := range notes {
 		fmt.Fprintf(&b, "# %s\n", n)
 	}

@@ -276,7 +276,7 @@ func novaConf(n Node) string {
 			section = o.section
 			fmt.Fprintf(&b, "[%s]\n", section)
 		}
-		fmt.Fprintf(&b, "%s = %s\n", o.option, value)
+		fmt.Fprintf(&b, "%s = %s\n", o.option, oneLine(value))
 	}
 	return b.String()
 }
