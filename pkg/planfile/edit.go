@@ -23,6 +23,16 @@ import (
 // One machine of a range cannot differ from the rest: if one does, the range
 // is written out machine by machine.
 func (d *Document) Edit(nodes []site.Node) (text []byte, notes []string, err error) {
+	end := "\n"
+	if strings.ContainsRune(d.src.text, '\r') {
+		if strings.Contains(d.src.text, "\r\n") {
+			end = "\r\n"
+		}
+		// The places of the tree are those of a file with plain line ends.
+		if d, err = Parse(d.src.name, []byte(strings.Join(d.src.lines, "\n"))); err != nil {
+			return nil, nil, fmt.Errorf("editing the plan: %w", err)
+		}
+	}
 	e := &editor{doc: d, lines: slices.Clone(d.src.lines), comments: commentColumns(d.src.text)}
 	if err := e.locate(); err != nil {
 		return nil, nil, err
@@ -47,7 +57,7 @@ func (d *Document) Edit(nodes []site.Node) (text []byte, notes []string, err err
 		return nil, nil, err
 	}
 	e.add(added)
-	text = e.text()
+	text = e.text(end)
 	if err := sameNodes(d.src.name, text, nodes); err != nil {
 		return nil, nil, err
 	}
@@ -321,16 +331,12 @@ func (e *editor) add(lines []string) {
 
 // text applies the edits from the end of the file to its start. Those at one
 // place keep their order.
-func (e *editor) text() []byte {
+func (e *editor) text(end string) []byte {
 	slices.SortStableFunc(e.edits, func(a, b edit) int { return a.from - b.from })
 	lines := e.lines
 	for i := len(e.edits) - 1; i >= 0; i-- {
 		ed := e.edits[i]
 		lines = slices.Concat(lines[:ed.from], ed.with, lines[ed.to:])
-	}
-	end := "\n"
-	if strings.Contains(e.doc.src.text, "\r\n") {
-		end = "\r\n"
 	}
 	text := strings.Join(lines, end)
 	if !strings.HasSuffix(text, end) {

@@ -43,7 +43,9 @@ type Cell struct {
 // text is the cell without what typists, input methods and spreadsheet
 // programs put around a value: full-width forms, no-break and zero-width
 // spaces, the apostrophe or backtick that keeps a number text.
-func (c Cell) text() string { return strings.TrimLeft(clean(c.Raw), "'`‘’") }
+func (c Cell) text() string { return bare(c.Raw) }
+
+func bare(s string) string { return strings.TrimSpace(strings.TrimLeft(clean(s), "'`‘’")) }
 
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {

@@ -183,7 +183,7 @@ func over(at *site.Node, row *Row) (merged site.Node, replaced string) {
 	n := *at
 	s := &row.Node
 	switch {
-	case s.Serial != "" && n.Serial != "" && s.Serial != clean(n.Serial):
+	case s.Serial != "" && n.Serial != "" && s.Serial != bare(n.Serial):
 		replaced = fmt.Sprintf("serial number %s, was %s", s.Serial, n.Serial)
 	case s.UUID != (site.UUID{}) && n.UUID != (site.UUID{}) && s.UUID != n.UUID:
 		replaced = fmt.Sprintf("UUID %s, was %s", s.UUID, n.UUID)
@@ -229,7 +229,7 @@ func over(at *site.Node, row *Row) (merged site.Node, replaced string) {
 // text takes the value of the sheet, but not for a difference that the sheet
 // cannot show.
 func text(to *string, from string) {
-	if from != "" && from != clean(*to) {
+	if from != "" && from != bare(*to) {
 		*to = from
 	}
 }

@@ -201,7 +201,7 @@ func identities(p *site.Plan) identity {
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
 		if n.Serial != "" {
-			id.serials[clean(n.Serial)] = n.Name
+			id.serials[bare(n.Serial)] = n.Name
 		}
 		if n.UUID != (site.UUID{}) {
 			id.uuids[n.UUID] = n.Name

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/site"
@@ -58,6 +59,14 @@ func (r GridRow) first() string {
 	return ""
 }
 
+// nothing are the words for an empty cell; unlike one, they do not let the
+// rack of the row above stand for this one.
+const nothing = "- -- — / 无 n/a na none null"
+
+func says(text, words string) bool {
+	return text != "" && slices.Contains(strings.Fields(words), strings.ToLower(text))
+}
+
 // skip recognises remarks, sums, and headings that are printed again on every
 // page.
 func (r *reader) skip(row GridRow, heading int) bool {
@@ -83,13 +92,16 @@ func (r *reader) row(g GridRow, above map[Key]string, runs map[int]*pending) {
 			continue
 		}
 		text := clean(cell.Raw)
-		if (c.Key == KeyRack) && text == "" {
-			cell.Raw, text = above[KeyRack], above[KeyRack]
-		} else if text != "" && c.Key != KeyRack && !cell.Filled {
+		if c.Key == KeyRack {
+			if text == "" {
+				cell.Raw = above[KeyRack]
+			}
+			above[KeyRack] = cell.Raw
+		} else if text != "" && !cell.Filled {
 			empty = false
 		}
-		if c.Key == KeyRack {
-			above[KeyRack] = text
+		if c.Key != KeyBMCPassword && says(text, nothing) {
+			cell.Raw = ""
 		}
 		p := r.value(&row, c, cell, runs)
 		if p != nil {

@@ -47,7 +47,11 @@ func Sheet(p *site.Plan, lang Lang) [][]string {
 	rows := [][]string{heading}
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
-		row := []string{n.Name, n.Role, n.Rack, number(int64(n.U)), n.Serial, uuid(n.UUID), macs(n.MACs), n.BMC.Address, n.BMC.Username, memory(n.Hardware.Memory)}
+		rack := n.Rack
+		if rack == "" {
+			rack = "-" // an empty cell stands for the rack of the row above
+		}
+		row := []string{n.Name, n.Role, rack, number(int64(n.U)), n.Serial, uuid(n.UUID), macs(n.MACs), n.BMC.Address, n.BMC.Username, memory(n.Hardware.Memory)}
 		for _, name := range networks {
 			row = append(row, address(n.Addresses[name]))
 		}
