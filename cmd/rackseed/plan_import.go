@@ -111,7 +111,7 @@ func (o *planImport) run(c *cobra.Command, g *globals, name string) error {
 	}
 	switch {
 	case bad:
-		return &exitError{exitUsage, fmt.Errorf("%s: %d findings are in the way%s", name, countErrors(result.Findings), nothingWritten(&result, o.write))}
+		return &exitError{exitUsage, fmt.Errorf("%s: findings in the way: %d%s", name, countErrors(result.Findings), nothingWritten(&result, o.write))}
 	case blocked:
 		return &exitError{exitUsage, fmt.Errorf("%s: the plan would not check%s", name, nothingWritten(&result, o.write))}
 	}
@@ -432,7 +432,10 @@ func (o *planImport) printColumns(w io.Writer, r *importResult) {
 	fmt.Fprintf(w, "headings in row %d:", r.Heading)
 	for _, c := range r.Columns {
 		what := string(c.Key)
-		if c.Key == sheet.KeyAddress {
+		switch {
+		case c.Key == sheet.KeyAddress && c.Network == "":
+			what = "?"
+		case c.Key == sheet.KeyAddress:
 			what = "address on " + c.Network
 		}
 		fmt.Fprintf(w, " %s=%s;", c.Heading, orDash(what))
