@@ -140,7 +140,7 @@ func describe(d site.DiskSelector) string {
 
 // newGroup names the volume group of a layout, if it has one.
 func newGroup(l profile.Layout) string {
-	if len(l.Volumes) == 0 {
+	if simple(l) {
 		return ""
 	}
 	return volumeGroup

@@ -77,41 +77,51 @@ func extents(bytes int64) int64 {
 	return (mebibytes(bytes) + extentMiB - 1) / extentMiB * extentMiB
 }
 
-// neededMiB is how large a disk must be for a layout; zero if there is none,
-// when the root filesystem takes what is there.
+// simple tells that nothing is beside the root filesystem, which then takes
+// the disk without a volume group.
+func simple(l profile.Layout) bool {
+	return len(l.Volumes) == 0 || len(l.Volumes) == 1 && l.Volumes[0].Mount == "/" && l.Volumes[0].Grow
+}
+
+// rootMiB is the least size of / in a simple layout.
+func rootMiB(l profile.Layout) int64 {
+	if len(l.Volumes) == 0 {
+		return 5120
+	}
+	return mebibytes(l.Volumes[0].Size)
+}
+
+// groupMiB is what a volume group needs for its volumes and its metadata.
+func groupMiB(l profile.Layout) int64 { return volumesMiB(l) + 2*extentMiB }
+
+// neededMiB is how large a disk must be for a layout; zero if a plan says
+// nothing, when the root filesystem takes what is there.
 func neededMiB(l profile.Layout) (int64, error) {
 	if err := checkLayout(l); err != nil {
 		return 0, err
 	}
-	if len(l.Volumes) == 0 && l.Swap == 0 {
+	switch beside := int64(labelMiB + espMiB + bootMiB); {
+	case len(l.Volumes) == 0 && l.Swap == 0:
 		return 0, nil
+	case simple(l):
+		return beside + rootMiB(l) + mebibytes(l.Swap), nil
+	default:
+		return beside + groupMiB(l), nil
 	}
-	root := int64(0)
-	if len(l.Volumes) == 0 {
-		root = rootMiB
-	}
-	return labelMiB + espMiB + bootMiB + root + groupSlackMiB + volumesMiB(l), nil
 }
-
-// rootMiB is the least size of / without volumes; groupSlackMiB is for the
-// metadata of a group.
-const (
-	rootMiB       = 5120
-	groupSlackMiB = 2 * extentMiB
-)
 
 // kickstartLayout writes what comes after /boot, as a piece of shell in which
 // place knows the disks.
 func kickstartLayout(l profile.Layout) string {
-	if len(l.Volumes) == 0 {
+	if simple(l) {
 		text := ""
 		if l.Swap > 0 {
 			text = fmt.Sprintf("\tplace swap swap %d\n", mebibytes(l.Swap))
 		}
-		return text + fmt.Sprintf("\tplace / xfs %d --grow\n", rootMiB)
+		return text + fmt.Sprintf("\tplace / xfs %d --grow\n", rootMiB(l))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\tplace pv.01 '' %d --grow\n", volumesMiB(l)+groupSlackMiB)
+	fmt.Fprintf(&b, "\tplace pv.01 '' %d --grow\n", groupMiB(l))
 	fmt.Fprintf(&b, "\techo 'volgroup %s pv.01'\n", volumeGroup)
 	if l.Swap > 0 {
 		fmt.Fprintf(&b, "\techo 'logvol swap --vgname=%s --name=swap --fstype=swap --size=%d'\n", volumeGroup, extents(l.Swap))

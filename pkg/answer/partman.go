@@ -15,7 +15,7 @@ func partitions(t *Target) []preseedLine {
 	switch l := t.Intent.Layout; {
 	case systemDisks(t.Intent.Disks) > 1:
 		method, recipe = "raid", ""
-	case len(l.Volumes) > 0:
+	case !simple(l):
 		method, recipe = "lvm", volumeRecipe(l)
 	case l.Swap > 0:
 		recipe = swapRecipe(l)
@@ -27,7 +27,7 @@ func partitions(t *Target) []preseedLine {
 	if recipe != "" {
 		lines = append(lines, preseedLine{"partman-auto/expert_recipe", "string", recipe})
 	}
-	if len(t.Intent.Layout.Volumes) > 0 {
+	if !simple(t.Intent.Layout) {
 		lines = append(lines,
 			preseedLine{"partman-auto-lvm/guided_size", "string", "max"},
 			preseedLine{"partman-auto-lvm/new_vg_name", "string", volumeGroup},
@@ -67,7 +67,7 @@ func megabytes(bytes int64) int64 { return (bytes + 1e6 - 1) / 1e6 }
 
 // volumeRecipe puts /boot on a partition and the rest into one group.
 func volumeRecipe(l profile.Layout) string {
-	pv := fmt.Sprintf("%d 10000 -1 ext4 $defaultignore{ } $primary{ } method{ lvm } vg_name{ %s } .", megabytes((volumesMiB(l)+groupSlackMiB)<<20), volumeGroup)
+	pv := fmt.Sprintf("%d 10000 -1 ext4 $defaultignore{ } $primary{ } method{ lvm } vg_name{ %s } .", megabytes(groupMiB(l)<<20), volumeGroup)
 	return recipe(append([]string{recipeBIOS, recipeEFI, recipeBoot, pv}, logicalVolumes(l, fmt.Sprintf("in_vg{ %s } ", volumeGroup))...)...)
 }
 
@@ -99,12 +99,12 @@ func debconfLayout(t *Target) string {
 	l := t.Intent.Layout
 	entries := []string{"1024 1024 1024 raid $lvmignore{ } $primary{ } method{ raid } ."}
 	arrays := [][2]string{{"ext4", "/boot"}}
-	if len(l.Volumes) == 0 && l.Swap > 0 {
+	if simple(l) && l.Swap > 0 {
 		entries = append(entries, fmt.Sprintf("%[1]d %[1]d %[1]d raid $lvmignore{ } $primary{ } method{ raid } .", megabytes(l.Swap)))
 		arrays = append(arrays, [2]string{"swap", "-"})
 	}
-	if len(l.Volumes) > 0 {
-		entries = append(entries, fmt.Sprintf("%d 10000 -1 raid $lvmignore{ } $primary{ } method{ raid } .", megabytes((volumesMiB(l)+groupSlackMiB)<<20)))
+	if !simple(l) {
+		entries = append(entries, fmt.Sprintf("%d 10000 -1 raid $lvmignore{ } $primary{ } method{ raid } .", megabytes(groupMiB(l)<<20)))
 		entries = append(entries, logicalVolumes(l, "")...)
 		arrays = append(arrays, [2]string{"lvm", "-"})
 	} else {
