@@ -33,7 +33,10 @@ func Bundle(t *Target) ([]byte, error) {
 }
 
 // bundleNetwork adds network_all and network_confirm.
-func bundleNetwork(s *script, _ *Target) {
+func bundleNetwork(s *script, t *Target) {
+	if changeNetwork(s, t) {
+		return
+	}
 	const none = `stop 2 "the plan has no network for this role beyond the one that is there"`
 	s.say("", "network_all() { "+none+"; }", "network_confirm() { "+none+"; }")
 }

@@ -18,6 +18,7 @@ func tuneScript(t *Target) (string, error) {
 	s.piece("tune")
 	tuneFunctions(s, t)
 	s.say("", "tune_all")
+	tuneNetwork(s, t)
 	return s.text()
 }
 

@@ -20,6 +20,10 @@ func verifyText(s *script, t *Target) string {
 	i := t.Intent
 	v := newScript(fmt.Sprintf("rackseed-verify compares this system with what %s must be, and prints one deviation a line.", i.Node))
 	v.piece("verify")
+	if i.Network != nil {
+		v.piece("net-ports")
+		v.piece("verify-net")
+	}
 	v.say("", "checks() {")
 	check := func(field, command string, args ...string) { v.call(field, "\t"+command, args...) }
 	check("name", "host_name", i.Node)
@@ -29,6 +33,7 @@ func verifyText(s *script, t *Target) string {
 	if i.Address.IsValid() {
 		check("name", "resolves", ownAddress(i), i.Node)
 	}
+	verifyNetwork(check, i.Network)
 	verifyKernel(v, i, check)
 	for _, l := range i.Limits {
 		check("limit "+l.Item, "limit", l.Domain, l.Item, fmt.Sprint(l.Value))
