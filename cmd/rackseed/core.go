@@ -95,7 +95,7 @@ func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *ap
 	explain.box = c.box
 	return &api.Operator{
 		Ledger: c.ledger, Log: c.log, Follower: c.ledger, Seal: c.box, Library: libraryAdapter{c.library},
-		ReadPlan: readPlan, Version: version, Serving: serving, Explain: explain.explain, Render: explain.render, Export: exportState,
+		ReadPlan: readPlan, Version: version, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,
 		Health: func() error { return nil },
 	}
 }

@@ -229,10 +229,14 @@ func offline(plan string) (*site.State, *explainer, error) {
 
 func newExplainCommand(g *globals) *cobra.Command {
 	var plan string
+	var profile bool
 	c := &cobra.Command{
 		Use: "explain NODE|MAC", Short: "What this machine would be told now, and why", Args: cobra.ExactArgs(1),
-		Example: "  rackseed explain cs-controller-01\n  rackseed explain 52:54:00:12:34:56 --plan site.yaml",
+		Example: "  rackseed explain cs-controller-01\n  rackseed explain 52:54:00:12:34:56 --plan site.yaml\n  rackseed explain cs-computer-0001 --profile",
 		RunE: func(c *cobra.Command, args []string) error {
+			if profile {
+				return explainProfile(c, g, args[0], plan)
+			}
 			if plan != "" {
 				s, x, err := offline(plan)
 				if err != nil {
@@ -254,6 +258,7 @@ func newExplainCommand(g *globals) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&plan, "plan", "", "answer from this plan file alone")
+	c.Flags().BoolVar(&profile, "profile", false, "say what the node must be, and where each value came from")
 	return c
 }
 

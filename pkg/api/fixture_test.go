@@ -127,6 +127,12 @@ func newWorld(t testing.TB) *world {
 			}
 			return view.Explanation{Who: who}, nil
 		},
+		Profile: func(_ *site.State, node string) (view.Profile, error) {
+			if node == "nobody" {
+				return view.Profile{}, errors.New("no such node")
+			}
+			return view.Profile{Node: node, Values: []view.Value{{Kind: "sysctl", Key: "vm.swappiness", Value: "10"}}}, nil
+		},
 		Render: func(_ *site.State, node, as string, secrets bool) (string, error) {
 			return fmt.Sprintf("%s as %s, secrets %t", node, as, secrets), nil
 		},

@@ -53,6 +53,8 @@ type Operator struct {
 	// document of a node.
 	Explain func(s *site.State, who string, now time.Time) (view.Explanation, error)
 	Render  func(s *site.State, node, as string, secrets bool) (string, error)
+	// Profile says what a node must be, and where each value came from.
+	Profile func(s *site.State, node string) (view.Profile, error)
 	// Export writes inventories of one kind from the plan in force.
 	Export func(s *site.State, kind string) (view.Export, error)
 	Page   http.Handler // the page at /
@@ -71,6 +73,7 @@ func (h *Operator) Handler() http.Handler {
 		r.Get("/nodes", h.nodes)
 		r.Get("/nodes/{name}", h.node)
 		r.Get("/nodes/{name}/render", h.render)
+		r.Get("/nodes/{name}/profile", h.profile)
 		r.Get("/explain/{who}", h.explain)
 		r.Get("/export/{kind}", h.export)
 		r.Put("/plan", h.plan)
@@ -193,6 +196,15 @@ func (h *Operator) explain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.reply(w, e)
+}
+
+func (h *Operator) profile(w http.ResponseWriter, r *http.Request) {
+	p, err := h.Profile(h.Ledger.State(), param(r, "name"))
+	if err != nil {
+		h.fail(w, codeUsage, err)
+		return
+	}
+	h.reply(w, p)
 }
 
 func (h *Operator) render(w http.ResponseWriter, r *http.Request) {

@@ -69,6 +69,10 @@ func TestProblems(t *testing.T) {
 	w.problem("GET", "/api/v1/nodes?selector=%26%26", "", 400, "usage")
 	w.problem("GET", "/api/v1/events?since=yesterday", "", 400, "usage")
 	w.problem("GET", "/api/v1/explain/nobody", "", 404, "not-found")
+	w.problem("GET", "/api/v1/nodes/nobody/profile", "", 400, "usage")
+	if p := decode[view.Profile](t, w.call("GET", "/api/v1/nodes/n1/profile", "")); p.Node != "n1" || len(p.Values) != 1 {
+		t.Errorf("the profile is %+v", p)
+	}
 	w.problem("GET", "/api/v1/export/terraform", "", 400, "usage")
 	if e := decode[view.Export](t, w.call("GET", "/api/v1/export/hosts", "")); len(e.Files) != 1 || e.Files[0].Text != "10.20.1.1 n1" || len(e.Warnings) != 1 {
 		t.Errorf("exported %+v", e)

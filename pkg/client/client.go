@@ -134,6 +134,11 @@ func (c *Client) Explain(ctx context.Context, who string) (e view.Explanation, e
 	return e, c.do(ctx, http.MethodGet, "/api/v1/explain/"+url.PathEscape(who), nil, nil, &e)
 }
 
+// Profile says what a node must be, and where each value came from.
+func (c *Client) Profile(ctx context.Context, node string) (p view.Profile, err error) {
+	return p, c.do(ctx, http.MethodGet, "/api/v1/nodes/"+url.PathEscape(node)+"/profile", nil, nil, &p)
+}
+
 // Render writes one document of a node.
 func (c *Client) Render(ctx context.Context, node, as string, secrets bool) (text string, err error) {
 	query := url.Values{"as": {as}, "secrets": {strconv.FormatBool(secrets)}}

@@ -83,6 +83,7 @@ func TestRequests(t *testing.T) {
 			"GET /api/v1/nodes?selector=role%3Da+%26b": func() error { _, err := c.Nodes(ctx, "role=a &b"); return err },
 			"GET /api/v1/nodes/a%2Fb%3Fc":              func() error { _, err := c.Node(ctx, "a/b?c"); return err },
 			"GET /api/v1/explain/..%2F..":              func() error { _, err := c.Explain(ctx, "../.."); return err },
+			"GET /api/v1/nodes/n1/profile":             func() error { _, err := c.Profile(ctx, "n1"); return err },
 			"GET /api/v1/export/kolla":                 func() error { _, err := c.Export(ctx, "kolla"); return err },
 			"GET /api/v1/nodes/n1/render?as=ipxe&secrets=true": func() error {
 				text, err := c.Render(ctx, "n1", "ipxe", true)

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -136,6 +137,19 @@ func merged[E entry](s *scope, list func(*Profile) []E) ([]E, error) {
 		}
 	}
 	return out, nil
+}
+
+// concepts says which profile asked first for each of the words that are left.
+func (c *chain) concepts(kind string, words []string) []Value {
+	out := make([]Value, 0, len(words))
+	for _, w := range words {
+		v := Value{Kind: kind, Value: w}
+		for _, p := range c.profiles {
+			v.From = cmp.Or(v.From, p.from[kind+" "+w])
+		}
+		out = append(out, v)
+	}
+	return out
 }
 
 // words merges a list of concepts: a child adds, and takes away with -.

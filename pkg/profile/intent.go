@@ -27,6 +27,7 @@ type Intent struct {
 	Disks  site.Disks
 	Layout Layout
 
+	Concepts     []Value  // packages and services, each with the profile that asks for it
 	Packages     []string // by concept
 	Services     []string // by concept
 	Repositories []Repository

@@ -61,7 +61,7 @@ func (d Declaration) computed() bool {
 }
 
 // value checks what a plan or a default gives, and makes it an int64, a
-// float64, a bool, a string or a []string. Values that come back from a log
+// float64, a bool, a string, Bytes or a []string. Values that come back from a log
 // are those of JSON.
 func (d Declaration) value(v any) (any, error) {
 	switch d.Type {
@@ -83,7 +83,7 @@ func (d Declaration) value(v any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return n, d.within(float64(n))
+		return Bytes(n), d.within(float64(n))
 	case Integer:
 		f, ok := numberOf(v)
 		if !ok || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
@@ -164,10 +164,28 @@ func numberOf(v any) (float64, bool) {
 		return float64(v), true
 	case int64:
 		return float64(v), true
+	case Bytes:
+		return float64(v), true
 	case uint64:
 		return float64(v), true
 	}
 	return 0, false
+}
+
+// Bytes is a size.
+type Bytes int64
+
+// String writes it with the largest binary unit that divides it.
+func (b Bytes) String() string {
+	units, n := " KMGTPE", b
+	i := 0
+	for ; n != 0 && n%1024 == 0 && i+1 < len(units); i++ {
+		n /= 1024
+	}
+	if i == 0 {
+		return strconv.FormatInt(int64(b), 10)
+	}
+	return fmt.Sprintf("%d%ciB", n, units[i])
 }
 
 var sizeText = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([KMGTPE]?)(i?)B?$`)
@@ -202,6 +220,8 @@ func show(v any) string {
 	switch v := v.(type) {
 	case int64:
 		return strconv.FormatInt(v, 10)
+	case Bytes:
+		return strconv.FormatInt(int64(v), 10)
 	case []string:
 		return strings.Join(v, ",")
 	}
@@ -215,6 +235,8 @@ func holds(v any) bool {
 	case bool:
 		return v
 	case int64:
+		return v != 0
+	case Bytes:
 		return v != 0
 	case float64:
 		return v != 0

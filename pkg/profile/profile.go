@@ -42,6 +42,8 @@ type Profile struct {
 	Derived     []Setting              `yaml:"derived"` // to be computed for the Intent; the key names a derived value
 	Networks    Needs                  `yaml:"networks"`
 	Constraints Constraints            `yaml:"constraints"`
+
+	from map[string]string // of packages and services
 }
 
 // LimitRule is a Limit whose value may be a ${parameter}.
@@ -200,6 +202,13 @@ func (p *Profile) sign(file string, data []byte) {
 		count *Count
 	}{{"minimum", &p.Constraints.Minimum}, {"recommended", &p.Constraints.Recommended}, {"odd", &p.Constraints.Odd}} {
 		c.count.From = at(0, "constraints", c.key)
+	}
+	p.from = map[string]string{}
+	for i, c := range p.Packages {
+		p.from["packages "+c] = at(i, "packages")
+	}
+	for i, c := range p.Services {
+		p.from["services "+c] = at(i, "services")
 	}
 	for name, d := range p.Parameters {
 		d.From = at(0, "parameters", name)

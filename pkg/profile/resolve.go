@@ -92,6 +92,7 @@ func (r *Resolver) Resolve(n *site.Node) (*Intent, error) {
 		Packages: l.chain.words(func(p *Profile) []string { return p.Packages }),
 		Services: l.chain.words(func(p *Profile) []string { return p.Services }),
 	}
+	i.Concepts = append(l.chain.concepts("packages", i.Packages), l.chain.concepts("services", i.Services)...)
 	i.Address, _ = s.Address(n)
 	i.DNS, i.NTP = serversOf(s)
 	if err := scope.fill(i); err != nil {

@@ -20,8 +20,13 @@ func (i *Intent) Values() []Value {
 	var out []Value
 	add := func(kind, key, value string, r Reason) { out = append(out, Value{kind, key, value, r}) }
 	for _, p := range i.Parameters {
-		add("parameter", p.Name, show(p.Value), p.Reason)
+		value := show(p.Value)
+		if size, ok := p.Value.(Bytes); ok {
+			value = size.String()
+		}
+		add("parameter", p.Name, value, p.Reason)
 	}
+	out = append(out, i.Concepts...)
 	for _, v := range []struct {
 		kind string
 		list []Setting
@@ -61,10 +66,10 @@ func (i *Intent) Values() []Value {
 		add("clock", "local_stratum", strconv.Itoa(i.Clock.LocalStratum), i.Clock.Reason)
 	}
 	if i.Layout.From != "" {
-		add("layout", "swap", strconv.FormatInt(i.Layout.Swap, 10), i.Layout.Reason)
+		add("layout", "swap", Bytes(i.Layout.Swap).String(), i.Layout.Reason)
 	}
 	for _, v := range i.Layout.Volumes {
-		value := strconv.FormatInt(v.Size, 10)
+		value := Bytes(v.Size).String()
 		if v.Grow {
 			value += " and what is left"
 		}

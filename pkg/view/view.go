@@ -121,6 +121,25 @@ type Explanation struct {
 	Steps  []Step `json:"steps"`
 }
 
+// Profile is what a node must be, each value with where it came from.
+type Profile struct {
+	Node    string   `json:"node"`
+	Role    string   `json:"role"`
+	Profile string   `json:"profile"`
+	Chain   []string `json:"chain"` // from the base on
+	Values  []Value  `json:"values"`
+}
+
+// Value is one value that a profile, a role or a node decided.
+type Value struct {
+	Kind   string `json:"kind"`          // the key of a profile that it is from: sysctl
+	Key    string `json:"key,omitempty"` // empty where there is one value of the kind
+	Value  string `json:"value"`
+	From   string `json:"from"`
+	Why    string `json:"why,omitempty"`
+	Source string `json:"source,omitempty"`
+}
+
 // Step is one packet or document on the way, as it would be sent.
 type Step struct {
 	Title string `json:"title"`
