@@ -1,8 +1,8 @@
 package answer
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/rackseed/rackseed/pkg/profile"
@@ -20,26 +20,12 @@ const (
 
 const mebibyte = 1 << 20
 
-// autoinstallGroup is the volume group of the system.
-const autoinstallGroup = "vg_sys"
-
-// autoinstallLayout is the layout of the plan, or one volume that takes all.
-func autoinstallLayout(l profile.Layout) (profile.Layout, error) {
-	if len(l.Volumes) == 0 {
-		l.Volumes = []profile.Volume{{Name: "root", Mount: "/", Grow: true}}
-	}
-	if !slices.ContainsFunc(l.Volumes, func(v profile.Volume) bool { return v.Mount == "/" }) {
-		return l, errors.New("layout: no volume is mounted at /: add one to the profile")
-	}
-	return l, nil
-}
-
 // curtin is a storage configuration being written: disks, what is made of
 // them, and where it is mounted, each action after what it needs.
 type curtin struct {
 	words
 	actions []any
-	mounts  []any
+	mounts  map[string]string // path to volume
 }
 
 func (c *curtin) action(kind, id string, more ...yamlPair) {
@@ -49,7 +35,15 @@ func (c *curtin) action(kind, id string, more ...yamlPair) {
 // mounted formats a volume and mounts it.
 func (c *curtin) mounted(volume, fstype, path string) {
 	c.action("format", "format-"+volume, yamlPair{"fstype", fstype}, yamlPair{"volume", volume}, yamlPair{"preserve", false})
-	c.mounts = append(c.mounts, yamlMap{{"type", "mount"}, {"id", "mount-" + volume}, {"device", "format-" + volume}, {"path", path}})
+	c.mounts[path] = volume
+}
+
+// config is all actions: what is mounted at / comes before what is below it.
+func (c *curtin) config() []any {
+	for _, path := range slices.Sorted(maps.Keys(c.mounts)) {
+		c.action("mount", "mount-"+c.mounts[path], yamlPair{"device", "format-" + c.mounts[path]}, yamlPair{"path", path})
+	}
+	return c.actions
 }
 
 // systemDisks is how many disks the system is installed on.
@@ -65,70 +59,98 @@ func systemDisks(d site.Disks) int {
 // and a place for GRUB on each, /boot, and a volume group; on several disks
 // the last two are mirrored.
 func autoinstallStorage(t *Target) (yamlMap, error) {
-	layout, err := autoinstallLayout(t.Intent.Layout)
-	if err != nil {
+	layout := t.Intent.Layout
+	if err := checkLayout(layout); err != nil {
 		return nil, err
 	}
-	c := &curtin{}
+	c := &curtin{mounts: map[string]string{}}
+	parts := []part{{"boot", bootMiB * mebibyte}}
+	if len(layout.Volumes) == 0 && layout.Swap > 0 {
+		parts = append(parts, part{"swap", mebibytes(layout.Swap) * mebibyte})
+	}
+	parts = append(parts, part{"system", -1})
 	disks := systemDisks(t.Intent.Disks)
-	var boots, systems []string
 	for n := 1; n <= disks; n++ {
-		boot, system := c.disk(n)
-		boots, systems = append(boots, boot), append(systems, system)
+		c.disk(n, parts)
 	}
-	boot, system := boots[0], systems[0]
-	if disks > 1 {
-		boot, system = "raid-boot", "raid-system"
-		c.mirror(boot, "md0", boots)
-		c.mirror(system, "md1", systems)
+	on := map[string]string{}
+	for i, p := range parts {
+		on[p.name] = c.whole(i, p.name, disks)
 	}
-	c.mounted(boot, "ext4", "/boot")
-	c.volumes(layout, system)
+	c.mounted(on["boot"], "ext4", "/boot")
+	switch {
+	case len(layout.Volumes) > 0:
+		c.volumes(layout, on["system"])
+	case layout.Swap > 0:
+		c.mounted(on["swap"], "swap", "")
+		fallthrough
+	default:
+		c.mounted(on["system"], "ext4", "/")
+	}
 	return yamlMap{
 		{"swap", yamlMap{{"size", 0}}}, // no file: what the plan wants is a volume
-		{"config", append(c.actions, c.mounts...)},
+		{"config", c.config()},
 	}, c.err
 }
 
-// disk divides the disk of a number, and names the partitions for /boot and
-// for the system.
-func (c *curtin) disk(n int) (boot, system string) {
-	id := func(name string) string { return fmt.Sprintf("%s-%d", name, n) }
-	disk := id("disk")
+// part is a partition that each system disk has; a size of -1 takes what is
+// left.
+type part struct {
+	name string
+	size int64 // bytes
+}
+
+// disk divides the disk of a number: what the firmware needs, then parts.
+func (c *curtin) disk(n int, parts []part) {
+	disk := curtinID("disk", n)
 	c.action("disk", disk,
 		yamlPair{"path", fmt.Sprintf("%s%d", systemDisk, n)}, yamlPair{"ptable", "gpt"},
 		yamlPair{"wipe", "superblock-recursive"}, yamlPair{"preserve", false}, yamlPair{"grub_device", bootBIOS})
 	number := 0
-	part := func(name string, size int64, more ...yamlPair) string {
+	partition := func(name string, size int64, more ...yamlPair) string {
 		number++
-		c.action("partition", id(name), append([]yamlPair{
+		c.action("partition", curtinID(name, n), append([]yamlPair{
 			{"device", disk}, {"number", number}, {"size", size}, {"wipe", "superblock"}, {"preserve", false},
 		}, more...)...)
-		return id(name)
+		return curtinID(name, n)
 	}
 	// Both, for either firmware: a machine whose setup is changed later still starts.
-	part("grub", 1*mebibyte, yamlPair{"flag", "bios_grub"})
-	esp := part("esp", 600*mebibyte, yamlPair{"flag", "boot"}, yamlPair{"grub_device", bootUEFI})
+	partition("grub", 1*mebibyte, yamlPair{"flag", "bios_grub"})
+	esp := partition("esp", espMiB*mebibyte, yamlPair{"flag", "boot"}, yamlPair{"grub_device", bootUEFI})
 	if n == 1 {
 		c.mounted(esp, "fat32", "/boot/efi")
 	} else {
 		// Ubuntu's GRUB keeps every ESP up to date that is marked as a GRUB device.
 		c.action("format", "format-"+esp, yamlPair{"fstype", "fat32"}, yamlPair{"volume", esp}, yamlPair{"preserve", false})
 	}
-	return part("boot", 1024*mebibyte), part("system", -1)
+	for _, p := range parts {
+		partition(p.name, p.size)
+	}
 }
 
-func (c *curtin) mirror(id, name string, devices []string) {
-	c.action("raid", id, yamlPair{"name", name}, yamlPair{"raidlevel", "raid1"}, yamlPair{"devices", yamlStrings(devices)},
-		yamlPair{"spare_devices", []any{}}, yamlPair{"preserve", false})
+func curtinID(name string, n int) string { return fmt.Sprintf("%s-%d", name, n) }
+
+// whole is a partition, or with several disks the mirror over all of that
+// name.
+func (c *curtin) whole(md int, name string, disks int) string {
+	if disks == 1 {
+		return curtinID(name, 1)
+	}
+	var halves []any
+	for n := 1; n <= disks; n++ {
+		halves = append(halves, curtinID(name, n))
+	}
+	c.action("raid", "raid-"+name, yamlPair{"name", fmt.Sprintf("md%d", md)}, yamlPair{"raidlevel", "raid1"},
+		yamlPair{"devices", halves}, yamlPair{"spare_devices", []any{}}, yamlPair{"preserve", false})
+	return "raid-" + name
 }
 
 // volumes makes the volume group. What grows comes last: the installer gives
 // the rest to the last volume only.
 func (c *curtin) volumes(layout profile.Layout, device string) {
-	c.action("lvm_volgroup", "vg", yamlPair{"name", autoinstallGroup}, yamlPair{"devices", []any{device}}, yamlPair{"preserve", false})
+	c.action("lvm_volgroup", "vg", yamlPair{"name", volumeGroup}, yamlPair{"devices", []any{device}}, yamlPair{"preserve", false})
 	if layout.Swap > 0 {
-		c.volume("swap", layout.Swap)
+		c.volume("swap", extents(layout.Swap)*mebibyte)
 		c.mounted("lv-swap", "swap", "")
 	}
 	fixed, growing := []profile.Volume{}, []profile.Volume{}
@@ -140,7 +162,7 @@ func (c *curtin) volumes(layout profile.Layout, device string) {
 		}
 	}
 	for _, v := range slices.Concat(fixed, growing) {
-		size := v.Size
+		size := extents(v.Size) * mebibyte
 		if v.Grow {
 			size = -1
 		}

@@ -81,21 +81,30 @@ func (c *Composer) resolverOf(s *site.State) *profile.Resolver {
 
 // Answers renders the answer files of one attempt of a node.
 func (c *Composer) Answers(s *site.State, n *site.Node, image site.Image, attempt int, mac site.MAC, base, token string) (answer.Answers, error) {
-	intent, err := c.Intent(s, n)
+	t, err := c.Target(s, n, image)
 	if err != nil {
 		return answer.Answers{}, err
 	}
-	root, err := c.Root(s.Settings.Access.Root)
-	if err != nil {
-		return answer.Answers{}, fmt.Errorf("opening the root password hash: %w", err)
-	}
-	answers, err := answer.Render(&answer.Target{
-		Intent: intent, Image: image, Attempt: attempt, MAC: mac, Base: base, Token: token, Root: root, Site: s.Settings.Site,
-	})
+	t.Attempt, t.MAC, t.Base, t.Token = attempt, mac, base, token
+	answers, err := answer.Render(t)
 	if err != nil {
 		return answer.Answers{}, fmt.Errorf("rendering the answer file of %s: %w", n.Name, err)
 	}
 	return answers, nil
+}
+
+// Target is what an answer for a node is rendered from, wherever it is
+// delivered to.
+func (c *Composer) Target(s *site.State, n *site.Node, image site.Image) (*answer.Target, error) {
+	intent, err := c.Intent(s, n)
+	if err != nil {
+		return nil, err
+	}
+	root, err := c.Root(s.Settings.Access.Root)
+	if err != nil {
+		return nil, fmt.Errorf("opening the root password hash: %w", err)
+	}
+	return &answer.Target{Intent: intent, Image: image, Root: root, Site: s.Settings.Site}, nil
 }
 
 // imageURL escapes the path: iPXE and firmware split words at blanks, and

@@ -103,6 +103,20 @@ func (l *Library) add(ctx context.Context, file string, opts AddOptions) (Image,
 	return l.commit(meta, temp, opts.Name == "")
 }
 
+// Examine recognises an ISO without adding it to a library.
+func Examine(file string) (Media, error) {
+	src, err := openSource(file)
+	if err != nil {
+		return Media{}, fmt.Errorf("looking at %s: %w", file, err)
+	}
+	defer src.Close()
+	meta, err := examine(src, AddOptions{})
+	if err != nil {
+		return Media{}, fmt.Errorf("looking at %s: %w", file, explain(err))
+	}
+	return meta.Media, nil
+}
+
 // source is the file to be added, by its real path: a link would be linked, not the file.
 type source struct {
 	*os.File
