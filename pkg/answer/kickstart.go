@@ -58,6 +58,10 @@ func renderKickstart(t *Target) (Answers, error) {
 // kickstartArgs is what the initramfs must know to fetch the rest.
 func kickstartArgs(t *Target, d dialect) ([]string, error) {
 	var w words
+	if t.Medium {
+		// The volume's label is enough; these are for a medium that carries the file itself.
+		return []string{"inst.ks=hd:LABEL=" + OEMDRV + ":/ks.cfg", "inst.text", "inst.noninteractive", "inst.nosave=all_ks", "inst.geoloc=0", "console=tty0", "console=" + console(t.Image)}, nil
+	}
 	args := []string{
 		"inst.ks=" + w.kernel("answer URL", t.AnswerURL("ks.cfg")),
 		"inst.stage2=" + w.kernel("image URL", t.tree(".")),
@@ -219,9 +223,18 @@ func (k *ks) sources(t *Target) {
 		device = t.MAC.String()
 	}
 	// Bound to the MAC: the name of a NIC here need not be its name in the system.
-	k.command("network", "--bootproto=dhcp", "--device="+device, "--bindto=mac", "--onboot=yes", "--activate", k.option("hostname", "name", t.Intent.FQDN()))
+	activate := "--activate"
+	if t.Medium {
+		activate = "--no-activate" // there may be no DHCP server, and nothing is fetched
+	}
+	k.command("network", "--bootproto=dhcp", "--device="+device, "--bindto=mac", "--onboot=yes", activate, k.option("hostname", "name", t.Intent.FQDN()))
 	k.command("firewall", "--enabled", "--service=ssh")
 	k.command("selinux", "--enforcing")
+	if t.Medium {
+		k.comment("Packages come from the medium that was booted.")
+		k.command("cdrom")
+		return
+	}
 	k.comment("Packages come from the medium that was booted, through the laptop.")
 	base, others := repositories(t.Image)
 	k.command("url", k.option("url", "image URL", t.tree(base)))
