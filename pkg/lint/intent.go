@@ -84,7 +84,7 @@ func (r *run) checkMemory(n *site.Node, i *profile.Intent, args map[string]strin
 	}
 	pages, crash := hugePages(args), crashKernel(args, r.plan.SystemOf(r.plan.ImageOf(n)))
 	if pages > 0 && pages+hostMemory+crash > memory {
-		r.fail("hugepages-exceed-memory", r.place(n, "set.hugepages_1g"), "plan fewer huge pages",
+		r.fail("hugepages-exceed-memory", r.setPlace(n, "hugepages_1g"), "plan fewer huge pages",
 			"%s has %d GiB: %d GiB of huge pages, %d MiB for crash dumps and 4 GiB for the host are more", n.Name, memory/gib, pages/gib, crash>>20)
 	}
 	for _, s := range i.Sysctl {
@@ -98,23 +98,23 @@ func (r *run) checkMemory(n *site.Node, i *profile.Intent, args map[string]strin
 func (r *run) checkPages(n *site.Node, i *profile.Intent, args map[string]string) {
 	flags, large := i.Hardware.CPUFlags, strings.HasPrefix(cmp.Or(args["hugepagesz"], args["default_hugepagesz"]), "1G")
 	if large && i.Hardware.Arch != "aarch64" && len(flags) > 0 && !slices.Contains(flags, "pdpe1gb") {
-		r.fail("hugepages-unsupported", r.place(n, "set.hugepages_1g"), "use pages of 2 MiB, or other machines", "the CPUs of %s have no 1 GiB pages: pdpe1gb is not among their flags", n.Name)
+		r.fail("hugepages-unsupported", r.setPlace(n, "hugepages_1g"), "use pages of 2 MiB, or other machines", "the CPUs of %s have no 1 GiB pages: pdpe1gb is not among their flags", n.Name)
 	}
 	if hugePages(args) == 0 {
 		return
 	}
 	if i.KSM.Value == "on" {
-		r.warn("hugepages-with-ksm", r.place(n, "set.ksm"), "set ksm: false", "%s merges pages (KSM) and uses huge pages, which cannot be merged: it costs CPU for nothing", n.Name)
+		r.warn("hugepages-with-ksm", r.setPlace(n, "ksm"), "set ksm: false", "%s merges pages (KSM) and uses huge pages, which cannot be merged: it costs CPU for nothing", n.Name)
 	}
 	if i.THP.Value == "always" {
-		r.warn("hugepages-with-thp", r.place(n, "set.thp"), "set thp: never", "%s uses huge pages and transparent ones as well: the kernel moves memory under guests that must not wait", n.Name)
+		r.warn("hugepages-with-thp", r.setPlace(n, "thp"), "set thp: never", "%s uses huge pages and transparent ones as well: the kernel moves memory under guests that must not wait", n.Name)
 	}
 }
 
 // checkSharing compares how CPUs are given away with how they are shared.
 func (r *run) checkSharing(n *site.Node, i *profile.Intent, args map[string]string) {
 	ratio := allocationRatio(i)
-	at := r.place(n, "set.cpu_allocation_ratio")
+	at := r.setPlace(n, "cpu_allocation_ratio")
 	if ratio > 16 {
 		r.warn("cpu-ratio-high", at, "plan fewer guests for each CPU: 16 is the practical maximum", "%s gives each CPU to %.1f virtual ones", n.Name, ratio)
 	}

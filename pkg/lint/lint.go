@@ -6,10 +6,8 @@ package lint
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"github.com/rackseed/rackseed/pkg/profile"
 	"github.com/rackseed/rackseed/pkg/site"
@@ -25,8 +23,7 @@ type Checker struct {
 // of nodes, and resolves nodes that cannot differ once.
 func (c Checker) Check(p *site.Plan) []site.Finding {
 	r := &run{plan: p, findings: p.Check(), reported: map[key]int{}}
-	usable := r.checkProfiles(c.Profiles)
-	r.stop = site.HasErrors(r.findings)
+	r.checkProfiles(c.Profiles)
 	resolver := profile.NewResolver(c.Profiles, &p.Settings, profile.NodesOf(p.Nodes))
 	r.checkImages(c.Images)
 	r.checkWriters(c.Images)
@@ -34,17 +31,14 @@ func (c Checker) Check(p *site.Plan) []site.Finding {
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
 		k := fingerprint(n)
-		if !usable[n.Role] || seen[k] {
+		if seen[k] {
 			continue
 		}
 		seen[k] = true
-		intent, err := resolver.Resolve(n)
-		if err != nil {
-			r.unresolved(n, err)
-			continue
+		if intent, err := resolver.Resolve(n); err == nil { // else checkProfiles has said why
+			r.checkIntent(n, intent)
+			r.checkDedicated(n, intent)
 		}
-		r.checkIntent(n, intent)
-		r.checkDedicated(n, intent)
 	}
 	return r.findings
 }
@@ -65,7 +59,6 @@ type run struct {
 	plan     *site.Plan
 	findings []site.Finding
 	reported map[key]int
-	stop     bool // the plan has errors already, of which an unresolved node may be a consequence
 }
 
 // add keeps the first finding of an id at a place.
@@ -86,35 +79,10 @@ func (r *run) warn(id, path, fix, format string, args ...any) {
 	r.add(site.Finding{ID: id, Severity: site.SeverityWarning, Path: path, Message: fmt.Sprintf(format, args...), Fix: fix})
 }
 
-// unresolved reports why nothing can be generated for a node.
-func (r *run) unresolved(n *site.Node, err error) {
-	if p, ok := errors.AsType[*profile.Problem](err); ok {
-		r.fail(p.ID, r.place(n, p.Path), p.Fix, "%s: %s", n.Name, p.Message)
-		return
+// setPlace is where a parameter of a node is given.
+func (r *run) setPlace(n *site.Node, parameter string) string {
+	if _, own := n.Set[parameter]; own {
+		return cmp.Or(n.Place, "nodes."+n.Name) + ".set." + parameter
 	}
-	if !r.stop {
-		r.fail("node-unresolvable", "roles."+n.Role, "correct what the message names", "%v", err)
-	}
-}
-
-// place finds what a path below a role or a node means in the plan: set.ksm
-// stands where the value is given.
-func (r *run) place(n *site.Node, path string) string {
-	if strings.HasPrefix(path, "roles.") || strings.HasPrefix(path, "nodes") {
-		return path
-	}
-	own := cmp.Or(n.Place, "nodes."+n.Name)
-	role := "roles." + n.Role
-	head, name, _ := strings.Cut(path, ".")
-	_, inNode := n.Set[name]
-	switch {
-	case head == "set" && inNode:
-		return own + "." + path
-	case head == "set":
-		return role + "." + path
-	case path == "":
-		return role
-	default:
-		return role + "." + path
-	}
+	return "roles." + n.Role + ".set." + parameter
 }

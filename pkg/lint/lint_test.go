@@ -127,3 +127,41 @@ func TestFortyEightLints(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkCheck(b *testing.B) {
+	data, err := os.ReadFile("../../examples/guangzhou.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("guangzhou, parse and check", func(b *testing.B) {
+		for b.Loop() {
+			doc := parse(b, "guangzhou.yaml", string(data))
+			doc.Locate(lint.Checker{Profiles: profiles.Files}.Check(doc.Plan))
+		}
+	})
+	for _, n := range []int{526, 4000, 16000} {
+		doc := parse(b, "plan.yaml", ranged(n))
+		b.Run(fmt.Sprintf("%d nodes, check", n), func(b *testing.B) {
+			for b.Loop() {
+				lint.Checker{Profiles: profiles.Files}.Check(doc.Plan)
+			}
+		})
+	}
+}
+
+// ranged is the good plan with n compute nodes instead of one.
+func ranged(n int) string {
+	data, _ := os.ReadFile("testdata/good.yaml")
+	text := string(data)
+	for _, name := range []string{"provision:  {subnet: 10.20.0.0/24", "ipmi:       {subnet: 10.21.0.0/24", "management: {subnet: 10.22.0.0/24", "tenant:     {subnet: 10.23.0.0/24", "storage:    {subnet: 10.24.0.0/24"} {
+		text = strings.Replace(text, name, strings.Replace(name, "/24", "/16", 1), 1)
+	}
+	head, tail, _ := strings.Cut(text, "  - name: cs-computer-0001")
+	_, tail, _ = strings.Cut(tail, "  - name: cs-storage")
+	var macs strings.Builder
+	for i := range n {
+		fmt.Fprintf(&macs, "      - [52:54:01:00:%02x:%02x, 52:54:02:00:%02x:%02x]\n", i>>8, i&255, i>>8, i&255)
+	}
+	return fmt.Sprintf("%s  - name: cs-computer-[00001-%05d]\n    role: compute\n    mac:\n%s    addresses: {provision: 10.20.1.1+, management: 10.22.1.1+, storage: 10.24.1.1+, tenant: 10.23.1.1+}\n    bmc: {address: 10.21.1.1+}\n  - name: cs-storage%s",
+		head, n, macs.String(), tail)
+}

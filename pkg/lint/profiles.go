@@ -2,7 +2,6 @@ package lint
 
 import (
 	"io/fs"
-	"maps"
 	"slices"
 	"strings"
 
@@ -10,22 +9,19 @@ import (
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
-// checkProfiles names the roles whose profile can be read.
-func (r *run) checkProfiles(shipped fs.FS) map[string]bool {
-	usable := map[string]bool{}
-	from := profile.Over(profile.Texts(r.plan.Profiles), shipped)
-	for _, role := range slices.Sorted(maps.Keys(r.plan.Roles)) {
-		name := r.plan.Roles[role].Profile
-		if name == "" {
-			continue // site.Check has said so
+// unresolved is what profile.Check says of a node that cannot be what its role
+// asks for, and no finding of its own says why.
+const unresolved = "profile-unresolved"
+
+// checkProfiles adds what profiles ask for. When the plan has errors already,
+// a node that cannot be resolved is a consequence of them.
+func (r *run) checkProfiles(shipped fs.FS) {
+	wrong := site.HasErrors(r.findings)
+	for _, f := range profile.Check(shipped, r.plan) {
+		if !wrong || f.ID != unresolved {
+			r.add(f)
 		}
-		if _, err := profile.Load(from, name); err != nil {
-			r.fail("profile-unusable", "roles."+role+".profile", "name one of the profiles that there are", "%v", err)
-			continue
-		}
-		usable[role] = true
 	}
-	return usable
 }
 
 // dedicated are the words in the name of a role that promise hosts of their
