@@ -23,14 +23,14 @@ type Checker struct {
 // of nodes, and resolves nodes that cannot differ once.
 func (c Checker) Check(p *site.Plan) []site.Finding {
 	r := &run{plan: p, findings: p.Check(), reported: map[key]int{}}
-	r.checkProfiles(c.Profiles)
 	resolver := profile.NewResolver(c.Profiles, &p.Settings, profile.NodesOf(p.Nodes))
+	r.checkProfiles(resolver)
 	r.checkImages(c.Images)
 	r.checkWriters(c.Images)
 	seen := map[string]bool{}
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
-		k := fingerprint(n)
+		k := profile.Shape(n)
 		if seen[k] {
 			continue
 		}
@@ -41,15 +41,6 @@ func (c Checker) Check(p *site.Plan) []site.Finding {
 		}
 	}
 	return r.findings
-}
-
-// fingerprint is the same for nodes whose Intents differ in names, addresses
-// and identities alone.
-func fingerprint(n *site.Node) string {
-	if len(n.Set) == 0 && n.Hardware.CPUs() == 0 && n.Hardware.Memory == 0 && len(n.Hardware.Disks) == 0 && n.Hardware.Arch == "" && len(n.Disks.OSD) == 0 {
-		return n.Role + "\x00" + n.Image
-	}
-	return fmt.Sprintf("%s\x00%s\x00%v\x00%v\x00%v\x00%v", n.Role, n.Image, n.Set, n.Hardware, n.Disks.OSD, n.Disks.OSDDB)
 }
 
 type key struct{ id, path string }

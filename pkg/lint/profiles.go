@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -15,9 +14,9 @@ const unresolved = "profile-unresolved"
 
 // checkProfiles adds what profiles ask for. When the plan has errors already,
 // a node that cannot be resolved is a consequence of them.
-func (r *run) checkProfiles(shipped fs.FS) {
+func (r *run) checkProfiles(resolver *profile.Resolver) {
 	wrong := site.HasErrors(r.findings)
-	for _, f := range profile.Check(shipped, r.plan) {
+	for _, f := range profile.CheckWith(resolver, r.plan) {
 		if !wrong || f.ID != unresolved {
 			r.add(f)
 		}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/site"
@@ -15,7 +16,12 @@ import (
 // has nothing to do with a profile is for site.Check. The same mistake of
 // many nodes of a role or a range is one finding.
 func Check(shipped fs.FS, p *site.Plan) []site.Finding {
-	c := &checker{plan: p, resolver: NewResolver(shipped, &p.Settings, NodesOf(p.Nodes)), nodes: map[string]int{}, at: map[[2]string]int{}}
+	return CheckWith(NewResolver(shipped, &p.Settings, NodesOf(p.Nodes)), p)
+}
+
+// CheckWith is Check with the profiles that a Resolver has read.
+func CheckWith(r *Resolver, p *site.Plan) []site.Finding {
+	c := &checker{plan: p, resolver: r, nodes: map[string]int{}, at: map[[2]string]int{}}
 	for i := range p.Nodes {
 		c.nodes[p.Nodes[i].Role]++
 	}
@@ -80,16 +86,47 @@ func (c *checker) checkProfiles() {
 }
 
 // checkNodes resolves every node: what cannot be resolved cannot be armed.
+// Nodes of one shape fare alike, so one of them is resolved.
 func (c *checker) checkNodes() {
+	tried := map[string]error{}
 	for i := range c.plan.Nodes {
 		n := &c.plan.Nodes[i]
 		role, ok := c.plan.Roles[n.Role]
 		if !ok || c.resolver.chains[role.Profile].err != nil || role.Profile == "" {
 			continue
 		}
-		_, err := c.resolver.Resolve(n)
+		shape := Shape(n)
+		err, known := tried[shape]
+		if !known {
+			_, err = c.resolver.Resolve(n)
+			tried[shape] = err
+		}
 		c.problem(n, err)
 	}
+}
+
+// Shape is the same for nodes whose Intents differ in names, addresses and
+// identities alone.
+func Shape(n *site.Node) string {
+	var b strings.Builder
+	b.WriteString(n.Role)
+	for _, word := range []string{n.Image, strconv.Itoa(len(n.MACs))} {
+		b.WriteByte(0)
+		b.WriteString(word)
+	}
+	for _, network := range slices.Sorted(maps.Keys(n.Addresses)) {
+		b.WriteByte(0)
+		b.WriteString(network)
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.NICs)) {
+		nic := n.NICs[name]
+		fmt.Fprintf(&b, "\x00%s %t %s %s", name, nic.MAC != (site.MAC{}), nic.Path, nic.Name)
+	}
+	h := n.Hardware
+	if len(n.Set) > 0 || h.CPUs() != 0 || h.Memory != 0 || len(h.NUMA)+len(h.CPUFlags)+len(h.Disks) > 0 || h.Arch+h.Boot != "" || h.CPULevel != 0 || len(n.Disks.OSD)+len(n.Disks.OSDDB) > 0 {
+		fmt.Fprintf(&b, "\x00%v\x00%v\x00%v\x00%v", n.Set, h, n.Disks.OSD, n.Disks.OSDDB)
+	}
+	return b.String()
 }
 
 // problem reports an error of a node where the plan can be corrected.
