@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/rackseed/rackseed/pkg/bootplan"
 	"github.com/rackseed/rackseed/pkg/export"
 	"github.com/rackseed/rackseed/pkg/site"
 )
@@ -60,8 +62,9 @@ func TestExamples(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			compose := x.compose(false)
 			for _, m := range s.Machines() {
-				renders(t, s, x, m.Node)
+				renders(t, s, compose, m.Node)
 			}
 			for _, kind := range export.Kinds() {
 				if e, err := exportState(s, kind); err != nil || len(e.Files) == 0 {
@@ -72,20 +75,25 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// renders looks for the node's own name, final network and disks in what its
-// installer would be served.
-func renders(t *testing.T, s *site.State, x *explainer, n *site.Node) {
+// renders looks for what is the node's own in what its installer would be
+// served: its name, its final network, its disks.
+func renders(t *testing.T, s *site.State, compose *bootplan.Composer, n *site.Node) {
 	t.Helper()
-	text, err := x.render(s, n.Name, "", false)
+	image, _ := s.Images.Get(s.Settings.ImageOf(n))
+	answers, err := compose.Answers(s, n, image, 1, site.MAC{}, "http://10.20.0.5:8080", tokenMask)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", n.Name, err)
+	}
+	var all []byte
+	for _, f := range answers.Files {
+		all = append(all, f.Data...)
 	}
 	wanted := []string{n.Name, fmt.Sprint(n.Addresses["management"]), "bond0"}
 	for _, d := range s.Settings.DisksOf(n).System {
 		wanted = append(wanted, d.Model)
 	}
 	for _, want := range wanted {
-		if !strings.Contains(text, want) {
+		if !bytes.Contains(all, []byte(want)) {
 			t.Fatalf("the answer files of %s do not mention %q", n.Name, want)
 		}
 	}

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rackseed/rackseed/pkg/bootplan"
 	"github.com/rackseed/rackseed/pkg/client"
 	"github.com/rackseed/rackseed/pkg/export"
-	"github.com/rackseed/rackseed/pkg/profile"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 	"github.com/rackseed/rackseed/profiles"
@@ -78,15 +78,13 @@ func exportFrom(c *cobra.Command, g *globals, kind, plan string) (e view.Export,
 // exportState writes inventories from a state.
 func exportState(s *site.State, kind string) (view.Export, error) {
 	e := &export.Site{Settings: &s.Settings}
-	plan := s.Plan()
-	resolver := profile.NewResolver(profiles.Files, &s.Settings, profile.NodesOf(plan.Nodes))
-	for i := range plan.Nodes {
-		n := &plan.Nodes[i]
-		intent, err := resolver.Resolve(n)
+	compose := bootplan.Composer{Profiles: profiles.Files}
+	for _, m := range s.Machines() {
+		intent, err := compose.Intent(s, m.Node)
 		if err != nil {
 			return view.Export{}, err
 		}
-		e.Nodes = append(e.Nodes, export.Node{Node: n, Intent: intent, System: systemOf(s, n)})
+		e.Nodes = append(e.Nodes, export.Node{Node: m.Node, Intent: intent, System: systemOf(s, m.Node)})
 	}
 	if len(e.Nodes) == 0 {
 		return view.Export{}, errors.New("no node is planned: `rackseed plan apply FILE` first, or name a plan by --plan")
