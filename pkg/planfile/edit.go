@@ -88,7 +88,7 @@ type edit struct {
 	with     []string
 }
 
-var errFlowPlan = errors.New("the nodes of the plan are not written one below the other: write each as an entry that starts with - name:")
+var errFlowPlan = errors.New("the nodes of the plan are not written one below the other: write each as an entry of its own, - name: HOSTNAME")
 
 func (e *editor) locate() error {
 	e.indent, e.end = "  ", len(e.lines)

@@ -237,9 +237,9 @@ func text(to *string, from string) {
 // fieldChanges compares what a sheet can say.
 func fieldChanges(a, b *site.Node) []FieldChange {
 	out := []FieldChange{}
-	add := func(field, old, new string) {
-		if old != new {
-			out = append(out, FieldChange{field, old, new})
+	add := func(field, before, after string) {
+		if before != after {
+			out = append(out, FieldChange{field, before, after})
 		}
 	}
 	add("role", a.Role, b.Role)

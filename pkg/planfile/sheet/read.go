@@ -54,6 +54,7 @@ type reader struct {
 	synonyms  map[string]Key
 	addresses map[site.NetworkRole][]string
 	grid      Grid
+	width     int // of the row of headings
 	table     *Table
 }
 

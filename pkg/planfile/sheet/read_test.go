@@ -349,6 +349,34 @@ func TestWorkbook(t *testing.T) {
 	}
 }
 
+// TestNoHeading: values that stand under no heading are named, and a flag
+// says what they are.
+func TestNoHeading(t *testing.T) {
+	text := "name,,serial\nn1,525400123456,S1\nn2,525400123457,S2\n"
+	table := readText(t, text, Options{Plan: testPlan()})
+	if len(table.Rows) != 2 || len(table.Findings) != 1 || table.Findings[0].ID != "heading-missing" || table.Findings[0].Column != "B" {
+		t.Errorf("rows %+v, findings %v", table.Rows, table.Findings)
+	}
+	table = readText(t, text, Options{Plan: testPlan(), Columns: map[string]string{"@B": "mac"}})
+	if len(table.Rows) != 2 || len(table.Findings) != 0 || len(table.Rows[1].Node.MACs) != 1 {
+		t.Errorf("rows %+v, findings %v", table.Rows, table.Findings)
+	}
+}
+
+// TestShiftedRow: a password with a comma that nobody quoted moves the cells
+// after it, and shows in none of the findings.
+func TestShiftedRow(t *testing.T) {
+	for name, last := range map[string]string{"full": "10.1.110.11", "last cell empty": ""} {
+		table := readText(t, "name,serial,带外密码,mac,管理IP\nn1,S1,P@ss,1#x,525400123456,"+last+"\nn2,S2,x,525400123457,10.1.110.12\n", Options{Plan: testPlan()})
+		if len(table.Rows) != 1 || len(table.Findings) != 1 || table.Findings[0].ID != "row-too-long" || table.Findings[0].Row != 2 {
+			t.Errorf("%s: rows %+v, findings %v", name, table.Rows, table.Findings)
+		}
+		if text := fmt.Sprintf("%+v", table.Findings); strings.Contains(text, "1#x") || strings.Contains(text, "P@ss") {
+			t.Errorf("%s: a password shows: %s", name, text)
+		}
+	}
+}
+
 // TestFiles: what is no sheet is refused with what to do.
 func TestFiles(t *testing.T) {
 	far := workbook(t, func(f *excelize.File) { set(t, f, "Sheet1", map[string]any{"XFD1": "x"}) })
@@ -369,27 +397,42 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-func FuzzRead(f *testing.F) {
+// FuzzCSV and FuzzXLSX are two, because a workbook takes a hundred times as
+// long.
+func FuzzCSV(f *testing.F) {
 	f.Add([]byte(customer))
 	f.Add([]byte("\xff\xfen\x00,\x00s\x00"))
 	f.Add([]byte("主机名;管理IP;内存(GB);U位\na;10.1.110.1-9;384;2U\n\n;\"x\ny\";;\n"))
-	f.Add(customerWorkbook(f))
+	f.Add([]byte("name\tserial\tip:business\n#\t\t\n\tS1\t10.2.0.1-2\n-\tS2\t\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		grids, err := Grids(data)
-		if err != nil {
-			return
-		}
-		for _, p := range []*site.Plan{nil, testPlan()} {
-			table := Read(grids, Options{Plan: p, Names: []NamingRule{{"", "n-[01-99]"}}})
-			m := MergeInto(p, table, MergeOptions{PasswordFile: func(n string) string { return "/p/" + n }})
-			for _, row := range table.Rows {
-				if row.Node.Name == "" {
-					t.Errorf("row %d has no name", row.Number)
-				}
-			}
-			if p == nil && len(m.Missing) > 0 {
-				t.Errorf("a new plan misses %v", m.Missing)
-			}
+		grids, err := readCSV(data)
+		if err == nil {
+			understand(t, grids)
 		}
 	})
+}
+
+func FuzzXLSX(f *testing.F) {
+	f.Add(customerWorkbook(f))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		grids, err := readXLSX(data)
+		if err == nil {
+			understand(t, grids)
+		}
+	})
+}
+
+func understand(t *testing.T, grids []Grid) {
+	for _, p := range []*site.Plan{nil, testPlan()} {
+		table := Read(grids, Options{Plan: p, Names: []NamingRule{{"", "n-[01-99]"}}})
+		m := MergeInto(p, table, MergeOptions{PasswordFile: func(n string) string { return "/p/" + n }})
+		for _, row := range table.Rows {
+			if row.Node.Name == "" {
+				t.Errorf("row %d has no name", row.Number)
+			}
+		}
+		if p == nil && len(m.Missing) > 0 {
+			t.Errorf("a new plan misses %v", m.Missing)
+		}
+	}
 }

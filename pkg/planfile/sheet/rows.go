@@ -30,6 +30,7 @@ func (r *reader) rows(heading int) {
 	above := map[Key]string{}
 	runs := map[int]*pending{}
 	last := r.grid.Rows[heading].Last
+	r.width = len(r.grid.Rows[heading].Cells)
 	for _, row := range r.grid.Rows[heading+1:] {
 		if row.Number != last+1 {
 			clear(above) // an empty row ends a group; only a merged cell reaches over it
@@ -46,6 +47,7 @@ func (r *reader) rows(heading int) {
 			r.runShort(&c, run)
 		}
 	}
+	r.unlabelled(heading)
 	r.nameRows()
 }
 
@@ -83,6 +85,10 @@ func (r *reader) skip(row GridRow, heading int) bool {
 }
 
 func (r *reader) row(g GridRow, above map[Key]string, runs map[int]*pending) {
+	if r.tooLong(g) {
+		r.find(site.SeverityError, g.Number, nil, "", &problem{"row-too-long", "the row has more cells than there are headings", "put a value that has the delimiter in it, such as a password, into quotation marks"})
+		return
+	}
 	row := Row{Number: g.Number, cells: map[string]int{}}
 	empty := true
 	for i := range r.table.Columns {
@@ -114,6 +120,36 @@ func (r *reader) row(g GridRow, above map[Key]string, runs map[int]*pending) {
 		return
 	}
 	r.table.Rows = append(r.table.Rows, row)
+}
+
+// tooLong reports cells beyond the last heading. Beside passwords, an empty
+// one counts, too: a password with an unquoted delimiter moves what follows,
+// and a finding about the next cell would show a part of it.
+func (r *reader) tooLong(g GridRow) bool {
+	secret := r.keyColumn(KeyBMCPassword) != nil && r.grid.Name == ""
+	for _, c := range g.Cells[min(r.width, len(g.Cells)):] {
+		if secret || clean(c.Raw) != "" && r.grid.Name == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// unlabelled names, once, each column that has values and no heading.
+func (r *reader) unlabelled(heading int) {
+	known := map[int]bool{}
+	for _, c := range r.table.Columns {
+		known[c.index] = true
+	}
+	for _, row := range r.grid.Rows[heading+1:] {
+		for i, c := range row.Cells {
+			if known[i] || c.Filled || clean(c.Raw) == "" || r.grid.Name == "" && i >= r.width {
+				continue
+			}
+			known[i] = true
+			r.find(site.SeverityWarning, row.Number, &Column{Letter: letters(i)}, "", &problem{"heading-missing", "the column has no heading: it is not read", "write one, or say what it is: --column '@" + letters(i) + "=KEY'"})
+		}
+	}
 }
 
 func shown(c *Column, cell Cell) string {
