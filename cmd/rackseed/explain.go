@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -145,6 +146,9 @@ func (x *explainer) render(s *site.State, name, as string, secrets bool) (string
 	if kind, system, _ := strings.Cut(as, ":"); kind == bundleKind {
 		return x.bundle(s, m.Node, system)
 	}
+	if as == overlayKind || as == liveKind {
+		return x.live(s, m.Node, mac, as)
+	}
 	d := boot.Decision{Action: boot.Install, Node: m.Node, Attempt: m.Attempt.Number + 1, Image: imageFor(s, m.Node, as)}
 	if as == "dhcp" {
 		var b strings.Builder
@@ -181,11 +185,37 @@ func imageFor(s *site.State, n *site.Node, as string) site.Image {
 	if i, ok := s.Images.Get(name); ok {
 		return i
 	}
-	i := site.Image{Name: name, Digest: "IMAGE", Family: "rhel", Distro: "rocky", Version: "9", Arch: "x86_64", Kernel: "images/pxeboot/vmlinuz", Initrd: "images/pxeboot/initrd.img", Stage2: "images/install.img", Repos: []string{"BaseOS", "AppStream"}}
-	if as == string(answer.Preseed) || as != string(answer.Kickstart) && strings.Contains(strings.ToLower(name), "deb") {
-		i.Family, i.Distro, i.Version, i.Kernel, i.Initrd, i.Stage2, i.Repos = "debian", "debian", "13", "linux", "initrd.gz", "", []string{"."}
+	of := s.Settings.SystemOf(name)
+	i := site.Image{Name: name, Digest: "IMAGE", Distro: cmp.Or(of.Distro, "rocky"), Version: of.Version, Arch: cmp.Or(of.Arch, "x86_64"), Repos: []string{"."}}
+	if other, ok := map[string]string{string(answer.Kickstart): "rocky", string(answer.Preseed): "debian", string(answer.Autoinstall): "ubuntu"}[as]; ok {
+		if kind, err := answer.KindOf(familyOf(i.Distro)); err != nil || string(kind) != as {
+			i.Distro, i.Version = other, ""
+		}
+	}
+	i.Family = familyOf(i.Distro)
+	switch i.Family {
+	case "debian":
+		i.Version, i.Kernel, i.Initrd = cmp.Or(i.Version, "13"), "linux", "initrd.gz"
+	case "ubuntu":
+		i.Version, i.Kernel, i.Initrd = cmp.Or(i.Version, "24.04"), "casper/vmlinuz", "casper/initrd"
+	default:
+		i.Version = cmp.Or(i.Version, map[string]string{"rhel": "9", "openeuler": "24.03", "kylin": "V10"}[i.Family])
+		i.Kernel, i.Initrd, i.Stage2 = "images/pxeboot/vmlinuz", "images/pxeboot/initrd.img", "images/install.img"
+		if i.Family == "rhel" {
+			i.Repos = []string{"BaseOS", "AppStream"}
+		}
 	}
 	return i
+}
+
+// familyOf is the family of media that a distribution is installed from.
+func familyOf(distro string) string {
+	switch distro {
+	case "debian", "ubuntu", "openeuler", "kylin":
+		return distro
+	default:
+		return "rhel"
+	}
 }
 
 // stateOfPlan is the state that applying a plan file to nothing gives.
@@ -295,7 +325,7 @@ func orElse(s, other string) string {
 }
 
 func newRenderCommand(g *globals) *cobra.Command {
-	var plan, as string
+	var plan, as, out string
 	var secrets bool
 	c := &cobra.Command{
 		Use: "render NODE", Short: "Write what would be served to a node", Args: cobra.ExactArgs(1),
@@ -310,21 +340,20 @@ func newRenderCommand(g *globals) *cobra.Command {
 				if err != nil {
 					return usageError("%w", err)
 				}
-				_, err = io.WriteString(c.OutOrStdout(), text)
-				return err
+				return deliver(c, text, out, as)
 			}
 			return withClient(c.Context(), g, func(cl *client.Client) error {
 				text, err := cl.Render(c.Context(), args[0], as, secrets)
 				if err != nil {
 					return err
 				}
-				_, err = io.WriteString(c.OutOrStdout(), text)
-				return err
+				return deliver(c, text, out, as)
 			})
 		},
 	}
 	c.Flags().StringVar(&plan, "plan", "", "answer from this plan file alone")
-	c.Flags().StringVar(&as, "as", "", "kickstart, preseed, bundle, ipxe or dhcp (default: the node's answer file)")
+	c.Flags().StringVar(&as, "as", "", "kickstart, preseed, autoinstall, bundle, overlay, live, ipxe or dhcp (default: the node's answer file)")
+	c.Flags().StringVarP(&out, "output", "o", "", "write to this file, not to standard output")
 	c.Flags().BoolVar(&secrets, "secrets", false, "do not mask secrets")
 	return c
 }

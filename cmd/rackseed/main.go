@@ -122,7 +122,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newServeCommand(g), newDemoCommand(), newDoctorCommand(g),
 		newPlanCommand(g), newImageCommand(g), newNodeCommand(g),
-		newExplainCommand(g), newRenderCommand(g), newBundleCommand(g), newExportCommand(g),
+		newExplainCommand(g), newRenderCommand(g), newBundleCommand(g), newISOCommand(), newExportCommand(g),
 		newInstallCommand(g), newDisarmCommand(g), newEventsCommand(g),
 		newStormCommand(), newVersionCommand(g),
 	)
