@@ -93,9 +93,14 @@ func (c *core) machineSide(loaders func(string) ([]byte, bool), neighbour neighb
 // operatorSide is what the CLI and the page talk to.
 func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *api.Operator {
 	explain.box = c.box
+	composer := c.composer()
 	return &api.Operator{
 		Ledger: c.ledger, Log: c.log, Follower: c.ledger, Seal: c.box, Library: libraryAdapter{c.library},
-		ReadPlan: readPlan, Version: version, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,
+		ReadPlan: func(name string, data []byte, own map[string]string) (*site.Plan, string, []view.Finding) {
+			return readPlan(name, data, own, library(c.ledger.State())...)
+		},
+		Vet:     func(s *site.State, machines []*site.Machine) error { return vet(composer, s, machines) },
+		Version: version, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,
 		Health: func() error { return nil },
 	}
 }

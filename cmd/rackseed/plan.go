@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/lint"
 	"github.com/rackseed/rackseed/pkg/planfile"
-	"github.com/rackseed/rackseed/pkg/profile"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 	"github.com/rackseed/rackseed/profiles"
@@ -92,14 +92,16 @@ func siteProfiles(plan string) (map[string]string, error) {
 // checkPlan reads a plan and gives its findings as data and as text with the
 // offending lines. The profiles beside the file belong to it.
 func checkPlan(name string, data []byte) (view.PlanResult, []string) {
-	profiles, err := siteProfiles(name)
+	own, err := siteProfiles(name)
 	if err != nil {
 		return view.PlanResult{Findings: []view.Finding{{ID: "unreadable", Severity: string(site.SeverityError), Message: err.Error()}}}, []string{err.Error()}
 	}
-	return checkText(name, data, profiles)
+	return checkText(name, data, own)
 }
 
-func checkText(name string, data []byte, profiles map[string]string) (view.PlanResult, []string) {
+// checkText checks a plan with the profiles that its site brings. Library is
+// the media that are known; without a daemon there are none.
+func checkText(name string, data []byte, own map[string]string, library ...site.Image) (view.PlanResult, []string) {
 	doc, err := planfile.Parse(name, data)
 	if err != nil {
 		var many planfile.Errors
@@ -108,8 +110,8 @@ func checkText(name string, data []byte, profiles map[string]string) (view.PlanR
 		}
 		return view.PlanResult{Findings: viewFindings(many.Findings())}, []string{err.Error()}
 	}
-	doc.Plan.Profiles = profiles
-	findings := append(doc.Check(), profileFindings(doc)...)
+	doc.Plan.Profiles = own
+	findings := doc.Locate(lint.Checker{Profiles: profiles.Files, Images: library}.Check(doc.Plan))
 	text := make([]string, 0, len(findings))
 	for _, f := range findings {
 		text = append(text, doc.Render(f))
@@ -119,19 +121,14 @@ func checkText(name string, data []byte, profiles map[string]string) (view.PlanR
 
 // readPlan is checkPlan for the daemon, which is sent the profiles: the file
 // may be on another machine.
-func readPlan(name string, data []byte, profiles map[string]string) (*site.Plan, string, []view.Finding) {
-	result, _ := checkText(name, data, profiles)
+func readPlan(name string, data []byte, own map[string]string, library ...site.Image) (*site.Plan, string, []view.Finding) {
+	result, _ := checkText(name, data, own, library...)
 	doc, err := planfile.Parse(name, data)
 	if err != nil {
 		return nil, "", result.Findings
 	}
-	doc.Plan.Profiles = profiles
+	doc.Plan.Profiles = own
 	return doc.Plan, doc.Digest, result.Findings
-}
-
-// profileFindings are what the profiles of the roles ask for and do not get.
-func profileFindings(doc *planfile.Document) []planfile.Finding {
-	return doc.Locate(profile.Check(profiles.Files, doc.Plan))
 }
 
 func viewFindings(found []planfile.Finding) []view.Finding {
@@ -189,6 +186,9 @@ func printPlan(w io.Writer, r view.PlanResult) {
 		fmt.Fprintf(w, "%d nodes: %d changes are in force (event %d).\n", r.Nodes, len(r.Changes), r.Seq)
 	case r.Changes != nil:
 		fmt.Fprintf(w, "%d nodes: %d changes would be made.\n", r.Nodes, len(r.Changes))
+		if r.Refused != "" {
+			fmt.Fprintf(w, "Applied now, it would be refused: %s.\n", r.Refused)
+		}
 	default:
 		fmt.Fprintf(w, "%d nodes, %d findings: the plan can be applied.\n", r.Nodes, len(r.Findings))
 	}

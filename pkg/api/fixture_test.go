@@ -92,6 +92,9 @@ type world struct {
 	neighbours map[netip.Addr]site.MAC
 
 	machine, operator http.Handler
+
+	vetoed error // what Vet says of every machine
+	vets   int
 }
 
 func newWorld(t testing.TB) *world {
@@ -141,6 +144,10 @@ func newWorld(t testing.TB) *world {
 				return view.Export{}, errors.New("there is no such export")
 			}
 			return view.Export{Files: []view.ExportFile{{Name: kind, Text: "10.20.1.1 n1"}}, Warnings: []string{"n2 has no address"}}, nil
+		},
+		Vet: func(*site.State, []*site.Machine) error {
+			w.vets++
+			return w.vetoed
 		},
 		Health: func() error { return nil },
 	}

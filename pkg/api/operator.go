@@ -47,8 +47,10 @@ type Operator struct {
 	Seal     *seal.Box
 	Library  Library
 	ReadPlan ReadPlan
-	Version  string
-	Serving  func() view.Serving
+	// Vet says why machines that are about to be armed could not be installed.
+	Vet     func(s *site.State, machines []*site.Machine) error
+	Version string
+	Serving func() view.Serving
 	// Explain says what a node or MAC would be told; Render writes one
 	// document of a node.
 	Explain func(s *site.State, who string, now time.Time) (view.Explanation, error)
@@ -256,7 +258,12 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 	result.Nodes = len(plan.Nodes)
 	plan.Access.Root = h.Seal.Seal(plan.Access.Root)
 	if q.Get("dry_run") == "true" {
-		result.Changes = describe(site.Diff(h.Ledger.State(), plan, digest, q.Get("by")))
+		s := h.Ledger.State()
+		bodies := site.Diff(s, plan, digest, q.Get("by"))
+		result.Changes = describe(bodies)
+		if err := busyNodes(s, bodies); err != nil {
+			result.Refused = err.Error()
+		}
 		h.reply(w, result)
 		return
 	}
@@ -318,8 +325,13 @@ func (h *Operator) arm(w http.ResponseWriter, r *http.Request) {
 	if window <= 0 {
 		window = install.DefaultArming
 	}
+	vet := h.vetting(req.Selector)
 	h.change(w, r, req, func(s *site.State, machines []*site.Machine, now time.Time) ([]site.Body, error) {
-		return install.Arm(s, machines, req.By, req.Reason, now.Add(window))
+		bodies, err := install.Arm(s, machines, req.By, req.Reason, now.Add(window))
+		if err != nil {
+			return nil, err
+		}
+		return bodies, vet(s, machines)
 	})
 }
 

@@ -100,6 +100,36 @@ func TestArmIsAllOrNothing(t *testing.T) {
 	w.nothingHappened(before)
 }
 
+// TestArmVets: a machine that could not be installed is not armed, nor is any
+// other of its batch; looking takes place once, outside the commit.
+func TestArmVets(t *testing.T) {
+	w := planned(t)
+	w.vetoed = errors.New("d2 could not be installed: no disk fits")
+	before := w.seq()
+	p := w.problem("POST", "/api/v1/arm", `{"selector": "role=deb"}`, 409, "refused")
+	contains(t, "the refusal", p.Detail, "no disk fits")
+	p = w.problem("POST", "/api/v1/arm", `{"selector": "role=deb", "dry_run": true}`, 409, "refused")
+	contains(t, "the refusal of a dry run", p.Detail, "no disk fits")
+	w.nothingHappened(before)
+	w.vetoed, w.vets = nil, 0
+	w.call("POST", "/api/v1/arm", `{"selector": "role=deb"}`)
+	same(t, "times that machines were vetted", w.vets, 1)
+}
+
+// TestDiffSaysWhatApplyWouldRefuse: before anybody is asked to confirm.
+func TestDiffSaysWhatApplyWouldRefuse(t *testing.T) {
+	w := planned(t)
+	w.arm("d1")
+	w.boot(atD1, askD1)
+	without := strings.ReplaceAll(planText, "d1", "d9")
+	r := w.plan(without, "dry_run=true")
+	contains(t, "the refusal", r.Refused, "d1", "being installed", "rackseed disarm d1")
+	if len(r.Changes) == 0 || r.Applied {
+		t.Errorf("%+v", r)
+	}
+	same(t, "a refusal of a harmless plan", w.plan(planText, "dry_run=true").Refused, "")
+}
+
 func TestArmAndDisarm(t *testing.T) {
 	w := planned(t)
 	r := decode[view.ArmResult](t, w.call("POST", "/api/v1/arm", `{"selector": "role=deb", "by": "ops@laptop", "reason": "first batch", "for": 3600000000000}`))

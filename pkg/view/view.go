@@ -160,6 +160,7 @@ type PlanResult struct {
 	Findings []Finding `json:"findings"`
 	Changes  []string  `json:"changes,omitempty"` // in words, one for each event
 	Applied  bool      `json:"applied"`
+	Refused  string    `json:"refused,omitempty"` // with Changes not applied: why they would not be now
 	Seq      uint64    `json:"seq,omitempty"`
 }
 
