@@ -54,7 +54,7 @@ const (
 const simpleRecipe = "rackseed :: \\\n    " + recipeBIOS + " \\\n    " + recipeEFI + " \\\n    " + recipeRoot
 
 func swapRecipe(l profile.Layout) string {
-	return recipe(recipeBIOS, recipeEFI, fmt.Sprintf("%[1]d %[1]d %[1]d linux-swap method{ swap } format{ } .", megabytes(l.Swap)), recipeRoot)
+	return recipe(recipeBIOS, recipeEFI, fixed(l.Swap)+" linux-swap method{ swap } format{ } .", recipeRoot)
 }
 
 // recipe joins entries over several lines.
@@ -65,9 +65,17 @@ func recipe(entries ...string) string {
 // megabytes are partman's unit, 10^6 bytes.
 func megabytes(bytes int64) int64 { return (bytes + 1e6 - 1) / 1e6 }
 
+// fixed and growing are the three sizes of an entry. What grows gets a share
+// of the rest by how far its priority is above its least size.
+func fixed(bytes int64) string { return fmt.Sprintf("%[1]d %[1]d %[1]d", megabytes(bytes)) }
+
+func growing(bytes int64) string {
+	return fmt.Sprintf("%d %d -1", megabytes(bytes), megabytes(bytes)+10000)
+}
+
 // volumeRecipe puts /boot on a partition and the rest into one group.
 func volumeRecipe(l profile.Layout) string {
-	pv := fmt.Sprintf("%d 10000 -1 ext4 $defaultignore{ } $primary{ } method{ lvm } vg_name{ %s } .", megabytes(groupMiB(l)<<20), volumeGroup)
+	pv := fmt.Sprintf("%s ext4 $defaultignore{ } $primary{ } method{ lvm } vg_name{ %s } .", growing(groupMiB(l)<<20), volumeGroup)
 	return recipe(append([]string{recipeBIOS, recipeEFI, recipeBoot, pv}, logicalVolumes(l, fmt.Sprintf("in_vg{ %s } ", volumeGroup))...)...)
 }
 
@@ -76,15 +84,15 @@ func volumeRecipe(l profile.Layout) string {
 func logicalVolumes(l profile.Layout, group string) []string {
 	var entries []string
 	if l.Swap > 0 {
-		entries = append(entries, fmt.Sprintf("%[1]d %[1]d %[1]d linux-swap $defaultignore{ } $lvmok{ } %[2]slv_name{ swap } method{ swap } format{ } .", megabytes(l.Swap), group))
+		entries = append(entries, fmt.Sprintf("%s linux-swap $defaultignore{ } $lvmok{ } %slv_name{ swap } method{ swap } format{ } .", fixed(l.Swap), group))
 	}
 	for _, v := range l.Volumes {
-		size, largest := megabytes(v.Size), fmt.Sprint(megabytes(v.Size))
+		size := fixed(v.Size)
 		if v.Grow {
-			largest = "-1"
+			size = growing(v.Size)
 		}
-		entries = append(entries, fmt.Sprintf("%[1]d %[1]d %[2]s ext4 $defaultignore{ } $lvmok{ } %[3]slv_name{ %[4]s } method{ format } format{ } use_filesystem{ } filesystem{ ext4 } mountpoint{ %[5]s } .",
-			size, largest, group, v.Name, v.Mount))
+		entries = append(entries, fmt.Sprintf("%s ext4 $defaultignore{ } $lvmok{ } %slv_name{ %s } method{ format } format{ } use_filesystem{ } filesystem{ ext4 } mountpoint{ %s } .",
+			size, group, v.Name, v.Mount))
 	}
 	return entries
 }
@@ -100,11 +108,11 @@ func debconfLayout(t *Target) string {
 	entries := []string{"1024 1024 1024 raid $lvmignore{ } $primary{ } method{ raid } ."}
 	arrays := [][2]string{{"ext4", "/boot"}}
 	if simple(l) && l.Swap > 0 {
-		entries = append(entries, fmt.Sprintf("%[1]d %[1]d %[1]d raid $lvmignore{ } $primary{ } method{ raid } .", megabytes(l.Swap)))
+		entries = append(entries, fixed(l.Swap)+" raid $lvmignore{ } $primary{ } method{ raid } .")
 		arrays = append(arrays, [2]string{"swap", "-"})
 	}
 	if !simple(l) {
-		entries = append(entries, fmt.Sprintf("%d 10000 -1 raid $lvmignore{ } $primary{ } method{ raid } .", megabytes(groupMiB(l)<<20)))
+		entries = append(entries, fmt.Sprintf("%s raid $lvmignore{ } $primary{ } method{ raid } .", growing(groupMiB(l)<<20)))
 		entries = append(entries, logicalVolumes(l, "")...)
 		arrays = append(arrays, [2]string{"lvm", "-"})
 	} else {

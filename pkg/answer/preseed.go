@@ -234,7 +234,11 @@ func lateScript(t *Target) (string, error) {
 	s.set("report_url", "report URL", t.reports())
 	s.set("answer_url", "answer URL", t.Base+"/answer/"+t.Token)
 	s.set("language", "locale.language", t.Intent.Locale.Language)
-	for _, piece := range []string{"report", "evidence", "late"} {
+	pieces := []string{"report", "evidence", "late"}
+	if systemDisks(t.Intent.Disks) > 1 {
+		pieces = []string{"report", "evidence", "late-esp", "late"}
+	}
+	for _, piece := range pieces {
 		s.piece(piece)
 	}
 	return s.text()

@@ -5,7 +5,7 @@ cat "$log"
 
 # halves NUMBER names the partition of that number on each system disk, as partman-auto-raid wants it.
 halves() {
-	printf '%s\n' $system | sed -e "s,.*,$dev/&," -e "s/[0-9]\$/&p/" -e "s/\$/$1/" | tr '\n' '#' | sed 's/#$//'
+	printf '%s\n' $system | sed -e 's,.*,/dev/&,' -e "s/[0-9]\$/&p/" -e "s/\$/$1/" | tr '\n' '#' | sed 's/#$//'
 }
 
 disks=
@@ -27,6 +27,7 @@ d-i partman-md/device_remove_md boolean true
 d-i partman-md/confirm boolean true
 SELECTIONS
 layout >>"$selections"
+echo $system >"${selections%/*}/rs-system-disks"
 debconf-set-selections "$selections" || {
 	reason="the installer refused to be told of $disks"
 	stop /var/log/syslog
