@@ -91,12 +91,13 @@ func (w *netWriter) keyfileIP(f *ini, i profile.Interface) {
 		f.set("dhcp-timeout", forever)
 	case i.Address.IsValid():
 		f.set("method", "manual")
-		f.set("address1", i.Address.String())
+		address := i.Address.String()
+		if i.Gateway.IsValid() {
+			address += "," + i.Gateway.String()
+		}
+		f.set("address1", address)
 	default:
 		f.set("method", "disabled")
-	}
-	if i.Gateway.IsValid() && !i.DHCP {
-		f.set("gateway", i.Gateway.String())
 	}
 	if !i.Gateway.IsValid() && !bare(i) {
 		f.set("never-default", "true")

@@ -23,6 +23,7 @@ func changeNetwork(s *script, t *Target) bool {
 	if !netFunctions(s, t) {
 		return false
 	}
+	s.set("net_uuids", "interfaces", strings.Join(profileUUIDs(t.Intent.Node, t.Intent.Network), " "))
 	s.say("net_rollback_text() {", fmt.Sprintf("\tcat <<'%s'", endOfText), "#!/bin/sh")
 	s.piece("net-rollback")
 	s.say(endOfText, "}")
@@ -44,7 +45,7 @@ func netFunctions(s *script, t *Target) bool {
 			s.piece("net-ports")
 			s.piece("net")
 			s.set("net_style", "network", string(style))
-			netFacts(s, t.Intent.Node, n)
+			netFacts(s, n)
 			netPorts(s, n)
 			netFileFunction(s, files)
 		}
@@ -56,17 +57,8 @@ func netFunctions(s *script, t *Target) bool {
 }
 
 // netFacts are what the scripts must know of the network as a whole.
-func netFacts(s *script, node string, n *profile.Network) {
-	w := &netWriter{node: node, n: n}
-	var links, uuids []string
-	// A bond comes up before its ports ask for it, and a VLAN after both.
-	for _, kind := range []profile.InterfaceKind{profile.BondKind, profile.Ethernet, profile.VLAN} {
-		for _, i := range n.Interfaces {
-			if i.Kind == kind {
-				uuids = append(uuids, w.uuid(i.Name))
-			}
-		}
-	}
+func netFacts(s *script, n *profile.Network) {
+	var links []string
 	for _, i := range n.Interfaces {
 		if i.Kind != profile.Ethernet {
 			links = append(links, s.item("interface", i.Name))
@@ -74,7 +66,21 @@ func netFacts(s *script, node string, n *profile.Network) {
 	}
 	s.set("net_links", "interfaces", strings.Join(links, " "))
 	s.set("net_servers", "dns", strings.Join(nameServers(n), " "))
-	s.set("net_uuids", "interfaces", strings.Join(uuids, " "))
+}
+
+// profileUUIDs gives NetworkManager's profiles in the order in which they can
+// come up: a bond before its ports ask for it, and a VLAN after both.
+func profileUUIDs(node string, n *profile.Network) []string {
+	w := &netWriter{node: node, n: n}
+	var uuids []string
+	for _, kind := range []profile.InterfaceKind{profile.BondKind, profile.Ethernet, profile.VLAN} {
+		for _, i := range n.Interfaces {
+			if i.Kind == kind {
+				uuids = append(uuids, w.uuid(i.Name))
+			}
+		}
+	}
+	return uuids
 }
 
 // nameServers lists them once, those of the interface that leads out first:
