@@ -1,10 +1,15 @@
 package lint_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/rackseed/rackseed/pkg/lint"
 	"github.com/rackseed/rackseed/pkg/planfile"
@@ -164,4 +169,67 @@ func ranged(n int) string {
 	}
 	return fmt.Sprintf("%s  - name: cs-computer-[00001-%05d]\n    role: compute\n    mac:\n%s    addresses: {provision: 10.20.1.1+, management: 10.22.1.1+, storage: 10.24.1.1+, tenant: 10.23.1.1+}\n    bmc: {address: 10.21.1.1+}\n  - name: cs-storage%s",
 		head, n, macs.String(), tail)
+}
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+// TestBadSheet is what a customer's sheet looks like: many mistakes at once,
+// none of which hides another.
+func TestBadSheet(t *testing.T) {
+	data, err := os.ReadFile("testdata/bad.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, found := checked(parse(t, "bad.yaml", string(data)), nil)
+	var b strings.Builder
+	for _, f := range found {
+		b.WriteString(doc.Render(f) + "\n")
+	}
+	if *update {
+		if err := os.WriteFile("testdata/bad.txt", []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("testdata/bad.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// FuzzCheck: a plan that parses can be checked in full, twice alike, and each
+// finding has a place and can be shown.
+func FuzzCheck(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*.yaml")
+	shipped, _ := filepath.Glob("../../examples/*.yaml")
+	for _, file := range append(files, shipped...) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if len(data) < 8<<10 {
+			f.Add(data)
+		}
+	}
+	for _, e := range examples() {
+		f.Add([]byte(e.text(f)))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		doc, err := planfile.Parse("plan.yaml", data)
+		if err != nil || len(doc.Plan.Nodes) > 200 {
+			return
+		}
+		_, found := checked(doc, []site.Image{rocky9()})
+		if _, again := checked(doc, []site.Image{rocky9()}); !reflect.DeepEqual(found, again) {
+			t.Fatalf("two checks differ: %s", cmp.Diff(found, again))
+		}
+		for _, finding := range found {
+			if finding.Line < 1 || finding.Column < 1 || finding.ID == "" || finding.Message == "" {
+				t.Fatalf("%+v has no place", finding)
+			}
+			_ = doc.Render(finding)
+		}
+	})
 }
