@@ -328,8 +328,12 @@ func complement(nodes []numaNode, text string) (any, error) {
 		return nil, malformedPlan("isolated_cpus", "%v", err)
 	}
 	var rest []int
+	has := map[int]bool{}
 	for _, node := range nodes {
 		for _, c := range node {
+			for _, cpu := range c {
+				has[cpu] = true
+			}
 			left := slices.DeleteFunc(slices.Clone(c), func(cpu int) bool { return slices.Contains(cpus, cpu) })
 			switch {
 			case len(left) == len(c):
@@ -339,6 +343,11 @@ func complement(nodes []numaNode, text string) (any, error) {
 			case len(left) > 0:
 				return nil, malformedPlan("isolated_cpus", "of the threads %s of one core only some are isolated: the others would disturb them", FormatCPUs(c))
 			}
+		}
+	}
+	for _, cpu := range cpus {
+		if !has[cpu] {
+			return nil, malformedPlan("isolated_cpus", "CPU %d is not in the machine", cpu)
 		}
 	}
 	slices.Sort(rest)

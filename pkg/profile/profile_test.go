@@ -105,7 +105,11 @@ limits: [{domain: root, item: nofile, value: 65536}]
 		Access:  site.Access{Root: site.RootLocked, SSHKeys: []string{"ssh-ed25519 AAAA a"}},
 		Address: addr, DNS: []netip.Addr{netip.MustParseAddr("10.20.0.1")}, NTP: []netip.Addr{netip.MustParseAddr("10.20.0.2")},
 		Hosts: []Host{{addr, []string{"cs-controller-01.gz.example.net", "cs-controller-01"}}},
-		Disks: site.Disks{System: disks}, Chain: []string{"p"}, Packages: []string{"curl"}, Services: []string{"ssh"},
+		Disks: site.Disks{System: disks}, Chain: []string{"p"},
+		Concepts: []Value{
+			{Kind: "packages", Value: "curl", Reason: Reason{From: "profile p (p.yaml:3)"}},
+			{Kind: "services", Value: "ssh", Reason: Reason{From: "profile p (p.yaml:4)"}},
+		}, Packages: []string{"curl"}, Services: []string{"ssh"},
 		Sysctl: []Setting{{Key: "vm.swappiness", Value: "10", Reason: Reason{Why: "because", Source: "there", From: "profile p (p.yaml:5)"}}},
 		Limits: []Limit{{Domain: "root", Item: "nofile", Value: 65536, Reason: Reason{From: "profile p (p.yaml:6)"}}},
 	}

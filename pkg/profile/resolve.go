@@ -164,8 +164,8 @@ func (s *scope) fillParameters(i *Intent) error {
 			continue
 		}
 		if err != nil {
-			// A value that nothing uses needs no hardware.
-			if p, ok := errors.AsType[*Problem](err); ok && (p.ID == "hardware-missing" || p.ID == "osd-disks-missing") {
+			// What nothing uses may stay unknown; what uses it says so.
+			if _, ok := errors.AsType[*Problem](err); ok {
 				continue
 			}
 			return err
