@@ -66,6 +66,7 @@ func preseedArgs(t *Target) ([]string, error) {
 	return append(args,
 		"netcfg/no_default_route=true", "netcfg/get_nameservers="+servers,
 		"netcfg/dhcp_timeout=60", "netcfg/link_wait_timeout=60",
+		// One console only: this installer starts itself on each that it is given.
 		"DEBIAN_FRONTEND=text", "console="+console(t.Image),
 	), w.err
 }

@@ -51,6 +51,14 @@ func fields() []field {
 		{"disk serial", "x", func(t *Target, v string) { t.Intent.Disks.System = []site.DiskSelector{{Serial: v}} }},
 		{"disk path", "x", func(t *Target, v string) { t.Intent.Disks.System = []site.DiskSelector{{ByPath: v}} }},
 		{"disk model", "x", func(t *Target, v string) { t.Intent.Disks.System = []site.DiskSelector{{Model: v}} }},
+		{"second system disk", "x", func(t *Target, v string) { t.Intent.Disks.System = []site.DiskSelector{{WWN: "1"}, {Serial: v}} }},
+		{"OSD disk", "x", func(t *Target, v string) { t.Intent.Disks.OSD = []site.DiskSelector{{Model: v}} }},
+		{"volume", "x", func(t *Target, v string) {
+			t.Intent.Layout.Volumes = []profile.Volume{{Name: "root", Mount: "/", Size: 1}, {Name: v, Mount: "/x", Size: 1}}
+		}},
+		{"mount point", "/x", func(t *Target, v string) {
+			t.Intent.Layout.Volumes = []profile.Volume{{Name: "root", Mount: "/", Size: 1}, {Name: "x", Mount: v, Size: 1}}
+		}},
 		{"token", "x", func(t *Target, v string) { t.Token = v }},
 		{"base", "http://x", func(t *Target, v string) { t.Base = "http://" + v }},
 		{"digest", "x", func(t *Target, v string) { t.Image.Digest = v }},
@@ -71,7 +79,7 @@ func hostile() []string {
 // TestNoValueChangesTheStructure: whatever a value is, it stays one value, or
 // the rendering is refused.
 func TestNoValueChangesTheStructure(t *testing.T) {
-	images := []func() site.Image{rocky9, func() site.Image { return debian("13") }}
+	images := []func() site.Image{rocky9, func() site.Image { return debian("13") }, func() site.Image { return anacondas()[7] }}
 	plain := map[string][]string{}
 	structure := func(f field, i int, value string) (files []string, err error) {
 		target := target(t, images[i]())
@@ -89,8 +97,8 @@ func TestNoValueChangesTheStructure(t *testing.T) {
 	for _, f := range fields() {
 		for i := range images {
 			value := f.plain
-			if f.name == "version" && i == 1 {
-				value = "13"
+			if f.name == "version" {
+				value = []string{"9", "13", "V10"}[i]
 			}
 			files, err := structure(f, i, strings.TrimPrefix(value, "http://"))
 			if err != nil {
