@@ -170,3 +170,33 @@ func TestAnswersAreCounted(t *testing.T) {
 	same(t, "one more", w.get(atD1, path).Code, http.StatusNotFound)
 	w.nothingHappened(before)
 }
+
+// TestSeedOfUbuntu: cloud-init takes the three files of a seed from below one
+// URL, and gives up on all of them if one is not served.
+func TestSeedOfUbuntu(t *testing.T) {
+	w := planned(t)
+	w.do(site.ImageAdded{Image: site.Image{
+		Name: "debian13", Digest: strings.Repeat("u", 64), Family: "ubuntu", Distro: "ubuntu", Version: "24.04.1", Arch: "x86_64",
+		Kernel: "casper/vmlinuz", Initrd: "casper/initrd", Repos: []string{"."},
+	}})
+	w.arm("d1")
+	script := w.get(atD1, askD1).Body.String()
+	_, seed, ok := strings.Cut(script, "ds=nocloud-net;s=http://")
+	seed, _, _ = strings.Cut(seed, " ")
+	_, below, _ := strings.Cut(seed, "/")
+	if !ok || !strings.HasSuffix(below, "/") {
+		t.Fatalf("no seed in\n%s", script)
+	}
+	contains(t, "the script", script, "/images/"+strings.Repeat("u", 64)+".iso")
+	before := w.seq()
+	for _, name := range []string{"user-data", "meta-data", "vendor-data"} {
+		r := w.get(atD1, "/"+below+name)
+		same(t, name, r.Code, http.StatusOK)
+		contains(t, "the type of "+name, r.Header().Get("Content-Type"), "text/cloud-config")
+	}
+	same(t, "network-config, which newer cloud-init asks for too", w.get(atD1, "/"+below+"network-config").Code, http.StatusNotFound)
+	if kinds := w.kinds(before); !slices.Equal(kinds, []string{"answer-served", "install-progress", "answer-served", "answer-served"}) {
+		t.Errorf("recorded %q", kinds)
+	}
+	same(t, "the stage", w.node("d1").Attempt.Stage, string(install.StageAnswer))
+}
