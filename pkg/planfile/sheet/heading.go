@@ -48,7 +48,7 @@ func Headings() map[Key][]string {
 		KeyHostname:    {"主机名", "主机名称", "名称", "节点名称", "服务器名称", "hostname", "name", "host", "nodename", "servername"},
 		KeyRole:        {"角色", "用途", "节点角色", "节点类型", "role", "workload", "labels", "label", "tag", "tags", "group"},
 		KeyRack:        {"机柜", "机柜位置", "机柜号", "机柜编号", "机架", "rack", "rackid", "rackname", "cabinet", "location"},
-		KeyU:           {"u", "u位", "起始u", "起始u位", "u数", "机位", "uloc", "rackunit", "unit", "uposition", "position"},
+		KeyU:           {"u", "u位", "起始u", "起始u位", "机位", "uloc", "rackunit", "unit", "uposition", "position"},
 		KeySerial:      {"序列号", "sn", "sn号", "设备序列号", "产品序列号", "serial", "serialnumber", "serialno", "servicetag"},
 		KeyUUID:        {"uuid", "systemuuid"},
 		KeyMAC:         {"mac", "mac地址", "pxemac", "网卡mac", "网卡mac地址", "pxe网卡mac", "macaddress", "bootmac", "nicmac", "pxemac地址"},

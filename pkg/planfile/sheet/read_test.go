@@ -349,6 +349,27 @@ func TestWorkbook(t *testing.T) {
 	}
 }
 
+// TestHeadings: the words of sheets that were seen, each under its key.
+func TestHeadings(t *testing.T) {
+	r := newReader(Options{Plan: testPlan()})
+	for key, list := range map[Key]string{
+		KeyHostname: "主机名|主机名称|名称|hostname|name|Host| 主 机 名 |\ufeff主机名|Host Name", KeyAsset: "资产编号|asset tag", KeyRoom: "机房",
+		KeyRack: "机柜|机柜位置|机柜号|rack|rackid|location", KeyU: "U位|起始U|U|U-loc|rackunit|Ｕ位", KeySerial: "序列号|SN|serial|s/n|sn",
+		KeyModel: "型号|品牌型号|设备类型|model", KeyBMCAddress: "带外IP|带外地址|BMC IP|iBMC地址|管理口IP|bmc_ip|ipmi-ip4|OOB IP|ipmi_address|带外\nIP",
+		KeyBMCMAC: "带外MAC|OOB-MAC", KeyBMCUser: "带外用户|bmc_username|bmc_user", KeyBMCPassword: "带外密码|bmc_password|bmc_pass",
+		KeyMAC: "MAC地址|PXE MAC|网卡MAC|mac|MAC|MAC1|网卡2MAC|mac地址（主）", KeyAddress: "管理IP|IP地址|ip_address|mgmt-ip4|ipv4_address",
+		KeyCPU: "CPU型号|CPU数量|cpus", KeyMemory: "内存|ram|内存(GB)", KeyDisks: "硬盘|disk_size", KeyRole: "角色|用途|role|Workload|labels|tag",
+		KeyOS: "操作系统|os", KeyOwner: "责任人|owner", KeyNote: "备注|note",
+	} {
+		for heading := range strings.SplitSeq(list, "|") {
+			got, network, p := r.columnKey(heading)
+			if got != key || p != nil || key == KeyAddress && network != "management" {
+				t.Errorf("%q is read as %q %q (%v), want %q", heading, got, network, p, key)
+			}
+		}
+	}
+}
+
 // TestNoHeading: values that stand under no heading are named, and a flag
 // says what they are.
 func TestNoHeading(t *testing.T) {
