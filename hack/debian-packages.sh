@@ -7,6 +7,9 @@ group() {
 	case $1 in
 	go-race) echo gcc libc6-dev ;;
 	clients) echo network-manager netplan.io iproute2 ethtool nftables xorriso shellcheck kea-admin isc-dhcp-relay tcpdump dnsmasq-base isc-dhcp-client udhcpc dhcpcd5 tftp-hpa atftp busybox curl strace ansible-core ;;
+	answers) echo python3-yaml genisoimage cpio mtools xorriso shellcheck dash busybox ;;
+	# On its own: it has services, which a machine that people work on is better off without.
+	seeds) echo cloud-init ;;
 	firmware) echo qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu xorriso mtools dnsmasq-base iproute2 tcpdump ;;
 	bench) echo iproute2 nftables xorriso dnsmasq-base kea-dhcp4-server isc-dhcp-server tftpd-hpa nginx-light ;;
 	install) echo apt-utils dpkg-dev cpio kmod openssh-client xorriso ;;
