@@ -79,6 +79,10 @@ keep() {
 }
 
 lacks() {
+	if ! applies && [ -n "$missing" ]; then
+		echo "not known before the packages are there: $*"
+		return
+	fi
 	echo "rackseed: $*" >&2
 	echo "$*" >>"$work/lacking"
 }
@@ -92,7 +96,6 @@ is_installed() {
 
 install_packages() {
 	[ "$with_packages" = yes ] || return 0
-	missing=''
 	for name in $packages; do is_installed "$name" || missing="$missing $name"; done
 	[ -n "$missing" ] || return 0
 	changed "packages installed:$missing"
@@ -150,9 +153,9 @@ outcome() {
 	if [ ! -s "$journal" ]; then
 		echo "Nothing to change: this system is what $node must be."
 	elif applies; then
-		echo "$(grep -c '' "$journal") changes${backup:+; the files as they were: ${backup#"$ROOT"}}"
+		echo "Changes made: $(grep -c '' "$journal")${backup:+; the files as they were: ${backup#"$ROOT"}}"
 	else
-		echo "$(grep -c '' "$journal") changes would be made; nothing was changed."
+		echo "Changes to make: $(grep -c '' "$journal"); nothing was changed."
 	fi
 	if [ -s "$work/lacking" ]; then
 		echo "Not complete:"
@@ -164,7 +167,7 @@ outcome() {
 apply() {
 	tune_all
 	if [ "$with_network" = yes ]; then
-		network_all
+		network_apply 120
 	fi
 	if [ -n "$backup" ]; then cp "$journal" "$backup/changes"; fi
 	if applies && [ -s "$journal" ]; then in_force; fi
@@ -211,12 +214,14 @@ restore() {
 	[ ! -f "$from/packages" ] || echo "Packages stay:$(cat "$from/packages")"
 	if [ ! -s "$journal" ]; then
 		echo "Nothing to bring back: the files are those of the backup."
+	elif applies; then
+		echo "Changes made: $(grep -c '' "$journal"); reboot to put the old values in force."
 	else
-		echo "$(grep -c '' "$journal") changes${mode:+; reboot to put the old values in force}"
+		echo "Changes to make: $(grep -c '' "$journal"); nothing was changed."
 	fi
 }
 
-backups=/var/lib/rackseed/backup backup=''
+backups=/var/lib/rackseed/backup backup='' missing=''
 action=apply with_packages=yes with_network=no
 while [ $# -gt 0 ]; do
 	case $1 in

@@ -120,7 +120,7 @@ $block
 time_from() {
 	conf=/etc/chrony.conf drift=/var/lib/chrony/drift stratum=$1
 	shift
-	if [ -d "$ROOT/etc/chrony" ]; then conf=/etc/chrony/chrony.conf drift=/var/lib/chrony/chrony.drift; fi
+	if is_debian || [ -d "$ROOT/etc/chrony" ]; then conf=/etc/chrony/chrony.conf drift=/var/lib/chrony/chrony.drift; fi
 	text='# Written by Rackseed: the time servers of the plan, and none from the Internet.'
 	for server; do
 		text="$text

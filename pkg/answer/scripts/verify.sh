@@ -136,14 +136,14 @@ limit() {
 }
 
 # service_limit VALUE is what services get, which PAM has no say in.
-service_limit() { differs "open files of services" "$1" "$(systemctl show --property=DefaultLimitNOFILESoft --value)"; }
+service_limit() { differs "open files of services" "$1" "$(systemctl show --property=DefaultLimitNOFILESoft --value 2>/dev/null)"; }
 
 root_key() { grep -qxF -e "$1" "$ROOT/root/.ssh/authorized_keys" 2>/dev/null || echo "SSH key of root is missing: ${1##* }"; }
 
 # running NAME...: one of the names that a service has on different systems is active.
 running() {
 	for unit; do
-		if systemctl --quiet is-active "$unit.service"; then return; fi
+		if systemctl --quiet is-active "$unit.service" 2>/dev/null; then return; fi
 	done
 	echo "service $1: is not running"
 }
