@@ -83,6 +83,7 @@ func (x *explainer) explain(s *site.State, who string, now time.Time) (view.Expl
 	if m == nil {
 		return e, nil
 	}
+	e.Steps = append(e.Steps, x.switches(s, m.Node)...)
 	plan, err := x.compose(false).Compose(s, m, d, mac, x.server, tokenMask)
 	if err != nil {
 		e.Steps = append(e.Steps, view.Step{Title: "iPXE script", Why: err.Error()})
@@ -228,7 +229,7 @@ func stateOfPlan(name string, box *seal.Box) (*site.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, digest, findings := readPlan(name, data, own)
+	plan, digest, findings := readPlan(offlineChecker(), name, data, own)
 	if plan == nil || hasErrors(findings) {
 		return nil, usageError("the plan is not usable: `rackseed plan check %s` says why", name)
 	}
