@@ -3,6 +3,7 @@ package answer
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -480,5 +481,67 @@ func TestAutoinstallScriptsParse(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestNoValueChangesTheSeed: whatever a value is, the seed has the same keys
+// and its scripts the same commands, or the rendering is refused.
+func TestNoValueChangesTheSeed(t *testing.T) {
+	shape := func(f field, value string) (string, error) {
+		target := onUbuntu(t, "24.04", 1)
+		f.set(target, value)
+		if f.name == "version" {
+			target.Image.Version = "24.04"
+		}
+		a, err := Render(target)
+		if err != nil {
+			return "", err
+		}
+		s := readSeed(t, a)
+		var b strings.Builder
+		for _, script := range s.WriteFiles {
+			fmt.Fprintf(&b, "%s %s\n%s", script.Path, script.Permissions, shellShape(script.Content))
+		}
+		writeShape(&b, s.Wishes)
+		var meta any
+		if err := yaml.Unmarshal(a.Files[1].Data, &meta); err != nil {
+			t.Errorf("%s %q: %v", f.name, value, err)
+		}
+		writeShape(&b, meta)
+		return b.String(), nil
+	}
+	for _, f := range fields() {
+		plain, err := shape(f, strings.TrimPrefix(f.plain, "http://"))
+		if err != nil {
+			t.Fatalf("%s: %v", f.name, err)
+		}
+		for _, value := range hostile() {
+			if f.name == "root" && value == "" {
+				continue
+			}
+			if got, err := shape(f, value); err == nil && got != plain {
+				t.Errorf("%s %q changes the structure (-plain +got):\n%s", f.name, value, cmp.Diff(plain, got))
+			}
+		}
+	}
+}
+
+// writeShape writes keys in order and leaves values out.
+func writeShape(b *strings.Builder, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			b.WriteString(key + "{")
+			writeShape(b, v[key])
+			b.WriteString("}")
+		}
+	case []any:
+		for _, one := range v {
+			b.WriteString("[")
+			writeShape(b, one)
+			b.WriteString("]")
+		}
+	default:
+		fmt.Fprintf(b, "%T", v)
 	}
 }
