@@ -18,6 +18,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/image"
 	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/ledger"
+	"github.com/rackseed/rackseed/pkg/lint"
 	"github.com/rackseed/rackseed/pkg/seal"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/store"
@@ -97,7 +98,8 @@ func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *ap
 	return &api.Operator{
 		Ledger: c.ledger, Log: c.log, Follower: c.ledger, Seal: c.box, Library: libraryAdapter{c.library},
 		ReadPlan: func(name string, data []byte, own map[string]string) (*site.Plan, string, []view.Finding) {
-			return readPlan(name, data, own, library(c.ledger.State())...)
+			checker := lint.Checker{Profiles: profiles.Files, Images: library(c.ledger.State()), Server: explain.server.Addr}
+			return readPlan(checker, name, data, own)
 		},
 		Vet:     func(s *site.State, machines []*site.Machine) error { return vet(composer, s, machines) },
 		Version: version, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,

@@ -96,7 +96,7 @@ func (d *daemon) applyPlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	plan, digest, _ := readPlan(d.opts.plan, data, profiles)
+	plan, digest, _ := readPlan(offlineChecker(), d.opts.plan, data, profiles)
 	plan.Access.Root = d.core.box.Seal(plan.Access.Root)
 	_, err = d.core.ledger.Do(ctx, func(s *site.State, _ time.Time) ([]site.Body, error) {
 		return site.Diff(s, plan, digest, operatorName()), nil

@@ -94,40 +94,47 @@ func siteProfiles(plan string) (map[string]string, error) {
 func checkPlan(name string, data []byte) (view.PlanResult, []string) {
 	own, err := siteProfiles(name)
 	if err != nil {
-		return view.PlanResult{Findings: []view.Finding{{ID: "unreadable", Severity: string(site.SeverityError), Message: err.Error()}}}, []string{err.Error()}
+		return unreadable(err), []string{err.Error()}
 	}
-	return checkText(name, data, own)
+	_, result, text := checkText(offlineChecker(), name, data, own)
+	return result, text
 }
 
-// checkText checks a plan with the profiles that its site brings. Library is
-// the media that are known; without a daemon there are none.
-func checkText(name string, data []byte, own map[string]string, library ...site.Image) (view.PlanResult, []string) {
+// checkText checks a plan with the profiles that its site brings. Without a
+// daemon the checker knows no media and no server. A plan that does not parse
+// is nil.
+func checkText(checker lint.Checker, name string, data []byte, own map[string]string) (*planfile.Document, view.PlanResult, []string) {
 	doc, err := planfile.Parse(name, data)
 	if err != nil {
 		var many planfile.Errors
 		if !errors.As(err, &many) {
-			return view.PlanResult{Findings: []view.Finding{{ID: "unreadable", Severity: string(site.SeverityError), Message: err.Error()}}}, []string{err.Error()}
+			return nil, unreadable(err), []string{err.Error()}
 		}
-		return view.PlanResult{Findings: viewFindings(many.Findings())}, []string{err.Error()}
+		return nil, view.PlanResult{Findings: viewFindings(many.Findings())}, []string{err.Error()}
 	}
 	doc.Plan.Profiles = own
-	findings := doc.Locate(lint.Checker{Profiles: profiles.Files, Images: library}.Check(doc.Plan))
+	findings := doc.Locate(checker.Check(doc.Plan))
 	text := make([]string, 0, len(findings))
 	for _, f := range findings {
 		text = append(text, doc.Render(f))
 	}
-	return view.PlanResult{Nodes: len(doc.Plan.Nodes), Findings: viewFindings(findings)}, text
+	return doc, view.PlanResult{Nodes: len(doc.Plan.Nodes), Findings: viewFindings(findings)}, text
 }
+
+func unreadable(err error) view.PlanResult {
+	return view.PlanResult{Findings: []view.Finding{{ID: "unreadable", Severity: string(site.SeverityError), Message: err.Error()}}}
+}
+
+// offlineChecker checks by the plan alone.
+func offlineChecker() lint.Checker { return lint.Checker{Profiles: profiles.Files} }
 
 // readPlan is checkPlan for the daemon, which is sent the profiles: the file
 // may be on another machine.
-func readPlan(name string, data []byte, own map[string]string, library ...site.Image) (*site.Plan, string, []view.Finding) {
-	result, _ := checkText(name, data, own, library...)
-	doc, err := planfile.Parse(name, data)
-	if err != nil {
+func readPlan(checker lint.Checker, name string, data []byte, own map[string]string) (*site.Plan, string, []view.Finding) {
+	doc, result, _ := checkText(checker, name, data, own)
+	if doc == nil {
 		return nil, "", result.Findings
 	}
-	doc.Plan.Profiles = own
 	return doc.Plan, doc.Digest, result.Findings
 }
 

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"net/netip"
 
 	"github.com/rackseed/rackseed/pkg/profile"
 	"github.com/rackseed/rackseed/pkg/site"
@@ -17,6 +18,7 @@ import (
 type Checker struct {
 	Profiles fs.FS        // that ship with Rackseed; a plan may bring its own
 	Images   []site.Image // in the library; a check without a daemon knows none
+	Server   netip.Addr   // where machines find the daemon; not valid without one
 }
 
 // Check gives every finding about a plan. It takes time linear in the number
@@ -25,6 +27,7 @@ func (c Checker) Check(p *site.Plan) []site.Finding {
 	r := &run{plan: p, findings: p.Check(), reported: map[key]int{}}
 	resolver := profile.NewResolver(c.Profiles, &p.Settings, profile.NodesOf(p.Nodes))
 	r.checkProfiles(resolver)
+	r.checkServer(c.Server)
 	r.checkImages(c.Images)
 	r.checkWriters(c.Images)
 	seen := map[string]bool{}

@@ -3,6 +3,7 @@ package lint_test
 import (
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -78,6 +79,7 @@ type example struct {
 	edits   []string // old, new, old, new…
 	at      string
 	library []site.Image
+	server  string // where the daemon is
 	profile string // of the site's own, called own, below its head
 }
 
@@ -106,7 +108,11 @@ func TestFortyEightLints(t *testing.T) {
 			if e.profile != "" {
 				doc.Plan.Profiles = map[string]string{"own": "name: own\nextends: compute\nsummary: A site's own.\n" + e.profile}
 			}
-			_, found := checked(doc, e.library)
+			checker := lint.Checker{Profiles: profiles.Files, Images: e.library}
+			if e.server != "" {
+				checker.Server = netip.MustParseAddr(e.server)
+			}
+			found := doc.Locate(checker.Check(doc.Plan))
 			hit := false
 			for _, f := range found {
 				if f.ID != e.id {

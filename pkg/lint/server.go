@@ -1,0 +1,36 @@
+package lint
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// checkServer compares where machines find this daemon with the plan. A
+// daemon on the loopback serves simulations, which come to it anyway.
+func (r *run) checkServer(server netip.Addr) {
+	network, ok := r.plan.ProvisionNetwork()
+	if !server.IsValid() || server.IsLoopback() || !ok || !network.Subnet.IsValid() {
+		return
+	}
+	path := "networks." + r.plan.Provision.Network
+	if !network.Subnet.Contains(server) && !network.Gateway.IsValid() {
+		r.fail("server-outside-network", path, "serve from an address of the network, or give the network a gateway that leads to "+server.String(),
+			"this server is at %s, outside %s, and machines have no gateway to it", server, network.Subnet)
+	}
+	if r.plan.Provision.Pool.Contains(server) {
+		r.fail("pool-holds-address", "provision.pool", "move the pool away from fixed addresses", "the pool holds %s, this server", server)
+	}
+	for i := range r.plan.Nodes {
+		n := &r.plan.Nodes[i]
+		for _, name := range slices.Sorted(maps.Keys(n.Addresses)) {
+			if n.Addresses[name] == server {
+				r.fail("address-duplicate", cmp.Or(n.Place, "nodes."+n.Name)+".addresses."+name, "give each machine an address of its own", "%s of %s is already this server's", server, n.Name)
+			}
+		}
+		if n.BMC.Address == server.String() {
+			r.fail("address-duplicate", cmp.Or(n.Place, "nodes."+n.Name)+".bmc.address", "give each machine an address of its own", "%s of %s is already this server's", server, n.Name)
+		}
+	}
+}
