@@ -7,3 +7,8 @@ import "embed"
 //
 //go:embed *.yaml
 var Files embed.FS
+
+// Schema is the JSON Schema, draft 2020-12, of a profile.
+//
+//go:embed profile.schema.json
+var Schema []byte

@@ -15,11 +15,12 @@ type chain struct {
 	name       string
 	profiles   []*Profile
 	parameters map[string]Declaration
+	derived    map[string]derivation
 }
 
 // chainOf loads a profile and what it extends.
 func chainOf(from fs.FS, name string, load func(fs.FS, string) (*Profile, error)) (*chain, error) {
-	c := &chain{name: name, parameters: map[string]Declaration{}}
+	c := &chain{name: name, parameters: map[string]Declaration{}, derived: derivations()}
 	seen := map[string]bool{}
 	for next := name; next != ""; {
 		if seen[next] {
@@ -59,7 +60,7 @@ func (c *chain) names() []string {
 // known lists what an entry can refer to.
 func (c *chain) known() []string {
 	all := slices.Collect(maps.Keys(c.parameters))
-	for name := range derivations() {
+	for name := range c.derived {
 		if _, twice := c.parameters[name]; !twice {
 			all = append(all, name)
 		}

@@ -230,6 +230,24 @@ func TestSiteProfiles(t *testing.T) {
 	}
 }
 
+// TestNodesAlike: what is worked out once for a role is what each of its nodes
+// would get by itself.
+func TestNodesAlike(t *testing.T) {
+	p := cloud()
+	r := NewResolver(profiles.Files, &p.Settings, NodesOf(p.Nodes))
+	if len(r.alike) != len(p.Roles) {
+		t.Fatalf("%d of %d roles are worked out once", len(r.alike), len(p.Roles))
+	}
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		once := settled(t)(r.Resolve(n))
+		alone := settled(t)(r.decide(n))
+		if !slices.Equal(once.Values(), alone.Values()) || !slices.Equal(once.Packages, alone.Packages) || once.Role != alone.Role || once.Node != n.Name {
+			t.Errorf("%s differs", n.Name)
+		}
+	}
+}
+
 // TestResolveIsDeterministic: whatever is set, and whatever the machine is,
 // the answer is one and the same, or an error.
 func TestResolveIsDeterministic(t *testing.T) {

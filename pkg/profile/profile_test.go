@@ -147,7 +147,8 @@ func TestFQDN(t *testing.T) {
 	}
 }
 
-// FuzzLoad: a customer's profile may be anything, and is refused or read.
+// FuzzLoad: a customer's profile may be anything, and is refused or read, and
+// what is read resolves or says why not.
 func FuzzLoad(f *testing.F) {
 	data, err := profiles.Files.ReadFile("base.yaml")
 	if err != nil {
@@ -156,9 +157,21 @@ func FuzzLoad(f *testing.F) {
 	f.Add(data)
 	f.Add([]byte("name: p\nlimits: [{value: 1e99}]\n"))
 	f.Add([]byte("a: &a [*a]\n"))
+	f.Add([]byte(strings.ReplaceAll(grandparent, "${kind}", "${text}")))
+	f.Add([]byte("name: base\nsysctl: [{key: -, value: '${hugepages}', when: '! !nfv'}]\n"))
+	if data, err = profiles.Files.ReadFile("compute.yaml"); err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(strings.Replace(string(data), "name: compute\nextends: base", "name: base", 1)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if p, err := Load(fstest.MapFS{"base.yaml": {Data: data}}, "base"); err == nil && p.Name != "base" {
+		from := fstest.MapFS{"base.yaml": {Data: data}}
+		if p, err := Load(from, "base"); err == nil && p.Name != "base" {
 			t.Errorf("took a profile that calls itself %q", p.Name)
+		}
+		s := settings()
+		s.Roles["r"] = site.Role{Profile: "base", Hardware: server256(), Disks: disks(4)}
+		if i, err := Resolve(from, s, &site.Node{Name: "n", Role: "r"}); err == nil && i.Profile != "base" {
+			t.Errorf("resolved %q", i.Profile)
 		}
 	})
 }

@@ -20,7 +20,8 @@ import (
 // lists hosts once; it may be used by several goroutines.
 type Resolver struct {
 	settings *site.Settings
-	chains   map[string]loaded // by profile
+	chains   map[string]loaded  // by profile
+	alike    map[string]*Intent // by role, of nodes that differ from it in nothing that a profile asks for
 	hosts    []Host
 }
 
@@ -32,7 +33,7 @@ type loaded struct {
 // NewResolver reads the profiles that the roles of a plan name: the site's
 // own, which the settings hold, over the shipped ones.
 func NewResolver(shipped fs.FS, s *site.Settings, nodes iter.Seq[*site.Node]) *Resolver {
-	r := &Resolver{settings: s, chains: map[string]loaded{}, hosts: hostsOf(s, nodes)}
+	r := &Resolver{settings: s, chains: map[string]loaded{}, alike: map[string]*Intent{}, hosts: hostsOf(s, nodes)}
 	from := Over(Texts(s.Profiles), shipped)
 	files := map[string]*Profile{}
 	load := func(from fs.FS, name string) (*Profile, error) {
@@ -47,6 +48,11 @@ func NewResolver(shipped fs.FS, s *site.Settings, nodes iter.Seq[*site.Node]) *R
 		if _, known := r.chains[role.Profile]; !known {
 			c, err := chainOf(from, role.Profile, load)
 			r.chains[role.Profile] = loaded{c, err}
+		}
+	}
+	for name := range s.Roles {
+		if i, err := r.decide(&site.Node{Role: name}); err == nil {
+			r.alike[name] = i
 		}
 	}
 	return r
@@ -73,6 +79,34 @@ func Resolve(shipped fs.FS, s *site.Settings, n *site.Node) (*Intent, error) {
 // Intents and not to be changed.
 func (r *Resolver) Resolve(n *site.Node) (*Intent, error) {
 	s := r.settings
+	decided, ok := r.alike[n.Role]
+	if !ok || !bare(n) {
+		var err error
+		if decided, err = r.decide(n); err != nil {
+			return nil, err
+		}
+	}
+	i := *decided
+	i.Node, i.Disks = n.Name, s.DisksOf(n)
+	i.Address, _ = s.Address(n)
+	i.Repositories = repositoriesOf(s, n)
+	var err error
+	if i.Network, err = network(s, n); err != nil {
+		return nil, about(n, err)
+	}
+	return &i, nil
+}
+
+// bare reports that a node says nothing that a profile could ask for.
+func bare(n *site.Node) bool {
+	h := n.Hardware
+	return len(n.Set) == 0 && len(n.Disks.OSD) == 0 && len(n.Disks.OSDDB) == 0 && h.Arch == "" && h.Memory == 0 &&
+		h.Sockets == 0 && h.Cores == 0 && h.Threads == 0 && len(h.NUMA) == 0 && h.Boot == "" && h.CPULevel == 0 && len(h.CPUFlags) == 0 && len(h.Disks) == 0
+}
+
+// decide works out all that a profile says of a node.
+func (r *Resolver) decide(n *site.Node) (*Intent, error) {
+	s := r.settings
 	role, ok := s.Roles[n.Role]
 	if !ok {
 		return nil, fmt.Errorf("node %s has role %q, which the plan does not define", n.Name, n.Role)
@@ -86,19 +120,14 @@ func (r *Resolver) Resolve(n *site.Node) (*Intent, error) {
 		return nil, err
 	}
 	i := &Intent{
-		Node: n.Name, Domain: s.Domain, Role: n.Role, Profile: role.Profile, Chain: l.chain.names(),
-		Locale: withDefaults(s.Locale), Access: s.Access, Disks: scope.disks, Hardware: scope.hardware,
-		Hosts: r.hosts, Repositories: repositoriesOf(s, n),
+		Domain: s.Domain, Role: n.Role, Profile: role.Profile, Chain: l.chain.names(),
+		Locale: withDefaults(s.Locale), Access: s.Access, Hardware: scope.hardware, Hosts: r.hosts,
 		Packages: l.chain.words(func(p *Profile) []string { return p.Packages }),
 		Services: l.chain.words(func(p *Profile) []string { return p.Services }),
 	}
 	i.Concepts = append(l.chain.concepts("packages", i.Packages), l.chain.concepts("services", i.Services)...)
-	i.Address, _ = s.Address(n)
 	i.DNS, i.NTP = serversOf(s)
 	if err := scope.fill(i); err != nil {
-		return nil, about(n, err)
-	}
-	if i.Network, err = network(s, n); err != nil {
 		return nil, about(n, err)
 	}
 	return i, nil

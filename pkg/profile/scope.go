@@ -46,7 +46,7 @@ func (s *scope) lookup(name string) (Parameter, error) {
 	if declared && d.Default != nil {
 		return s.byDefault(name, d)
 	}
-	derive, derived := derivations()[name]
+	derive, derived := s.chain.derived[name]
 	if !derived {
 		if declared {
 			return Parameter{}, unsetError{name}

@@ -99,7 +99,7 @@ func biosConcepts() map[string][]string {
 func (p *Profile) refers(c *chain) error {
 	known := func(name string) bool {
 		_, parameter := c.parameters[name]
-		_, derived := derivations()[name]
+		_, derived := c.derived[name]
 		return parameter || derived
 	}
 	check := func(from, when string, values ...string) error {
