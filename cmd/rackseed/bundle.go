@@ -20,16 +20,21 @@ const bundleKind = "bundle"
 // bundle writes the script that makes an installed system the node. An empty
 // system means that of the node's image.
 func (x *explainer) bundle(s *site.State, n *site.Node, system string) (string, error) {
-	image := imageFor(s, n, "")
-	if system != "" {
-		var err error
-		if image, err = installed(system); err != nil {
-			return "", err
-		}
-	}
 	intent, err := x.compose(false).Intent(s, n)
 	if err != nil {
 		return "", err
+	}
+	image := imageFor(s, n, "")
+	if system != "" {
+		planned := image.Family
+		if image, err = installed(system); err != nil {
+			return "", err
+		}
+		if image.Family != planned { // which the repositories of the plan are for
+			other := *intent
+			other.Repositories = nil
+			intent = &other
+		}
 	}
 	data, err := answer.Bundle(&answer.Target{Intent: intent, Image: image, Site: s.Settings.Site})
 	if err != nil {

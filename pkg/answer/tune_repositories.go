@@ -21,21 +21,36 @@ func tuneRepositories(s *script, t *Target) {
 		if isDebian(t.Image.Family) {
 			aptSource(s, t, r)
 		} else {
-			yumRepository(s, r)
+			yumRepository(s, t, r)
 		}
 	}
 }
 
-func yumRepository(s *script, r profile.Repository) {
+// yumRepository writes one file; the mirror of a medium has a repository in
+// each of the folders that the medium has.
+func yumRepository(s *script, t *Target, r profile.Repository) {
 	field := "repository " + r.Name
 	name := s.name("repositories", r.Name)
-	text := fmt.Sprintf("[rackseed-%s]\nname=Rackseed: %[1]s\nbaseurl=%s\nenabled=1\n", name, s.address(field, r.URL))
-	if r.Key == "" {
-		text += "gpgcheck=0\n"
-	} else {
-		text += fmt.Sprintf("gpgcheck=1\ngpgkey=%s\n", s.address(field, r.Key))
+	trees := []string{"."}
+	if r.Mirror && len(t.Image.Repos) > 0 {
+		trees = t.Image.Repos
 	}
-	s.file("0644", "/etc/yum.repos.d/rackseed-"+name+".repo", text)
+	var b strings.Builder
+	for _, tree := range trees {
+		id, url := "rackseed-"+name, r.URL
+		if tree != "." {
+			id += "-" + s.name(field, strings.ReplaceAll(tree, "/", "-"))
+			url = strings.TrimSuffix(url, "/") + "/" + tree + "/"
+		}
+		fmt.Fprintf(&b, "[%s]\nname=Rackseed: %s\nbaseurl=%s\nenabled=1\n", id, strings.TrimPrefix(id, "rackseed-"), s.address(field, url))
+		switch {
+		case r.Key != "":
+			fmt.Fprintf(&b, "gpgcheck=1\ngpgkey=%s\n\n", s.address(field, r.Key))
+		default:
+			b.WriteString("gpgcheck=0\n\n")
+		}
+	}
+	s.file("0644", "/etc/yum.repos.d/rackseed-"+name+".repo", strings.TrimRight(b.String(), "\n"))
 }
 
 // aptSource writes a source in the format of deb822 (sources.list(5)).

@@ -222,3 +222,40 @@ func TestFilesOfAnEarlierPlanGo(t *testing.T) {
 		}
 	}
 }
+
+// TestRepositories shows the files of a mirror and of a signed repository.
+func TestRepositories(t *testing.T) {
+	repositories := []profile.Repository{
+		{Name: "rocky9", URL: "http://mirror/rocky9", Mirror: true},
+		{Name: "ceph", URL: "http://mirror/ceph/$basearch", Key: "http://mirror/ceph.asc", Suite: "reef main extra"},
+	}
+	for _, tt := range []struct {
+		image site.Image
+		want  map[string]string
+	}{
+		{rocky9(), map[string]string{
+			"etc/yum.repos.d/rackseed-rocky9.repo": "[rackseed-rocky9-AppStream]\nname=Rackseed: rocky9-AppStream\nbaseurl=http://mirror/rocky9/AppStream/\nenabled=1\ngpgcheck=0\n\n" +
+				"[rackseed-rocky9-BaseOS]\nname=Rackseed: rocky9-BaseOS\nbaseurl=http://mirror/rocky9/BaseOS/\nenabled=1\ngpgcheck=0\n",
+			"etc/yum.repos.d/rackseed-ceph.repo": "[rackseed-ceph]\nname=Rackseed: ceph\nbaseurl=http://mirror/ceph/$basearch\nenabled=1\ngpgcheck=1\ngpgkey=http://mirror/ceph.asc\n",
+		}},
+		{debian("13.1"), map[string]string{
+			"etc/apt/sources.list.d/rackseed-rocky9.sources": "Types: deb\nURIs: http://mirror/rocky9\nSuites: trixie\nComponents: main\nTrusted: yes\n",
+			"etc/apt/sources.list.d/rackseed-ceph.sources":   "Types: deb\nURIs: http://mirror/ceph/$basearch\nSuites: reef\nComponents: main extra\nSigned-By: /etc/apt/keyrings/rackseed-ceph.asc\n",
+		}},
+	} {
+		t.Run(tt.image.Family, func(t *testing.T) {
+			target := target(t, tt.image)
+			target.Intent.Repositories = repositories
+			root := tuned(t, target)
+			for name, want := range tt.want {
+				got, err := os.ReadFile(filepath.Join(root, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, string(got)); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", name, diff)
+				}
+			}
+		})
+	}
+}
