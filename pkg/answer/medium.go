@@ -43,9 +43,9 @@ func Medium(candidates []Candidate) (label string, files []File, err error) {
 	case kind == Autoinstall && len(candidates) == 1:
 		return one(CIDATA, candidates[0])
 	case kind == Autoinstall:
-		return "", nil, fmt.Errorf("Ubuntu's installer takes the answers of one node from a volume, not of %d: build one for each with --node", len(candidates))
+		return "", nil, fmt.Errorf("the installer of Ubuntu takes the answers of one node from a volume, not of %d: build one for each with --node", len(candidates))
 	default:
-		return "", nil, errors.New("Debian's installer looks for no volume with answers: install over the network, or install by hand and run the bundle of the node")
+		return "", nil, errors.New("the installer of Debian looks for no volume with answers: install over the network, or install by hand and run the bundle of the node")
 	}
 }
 
