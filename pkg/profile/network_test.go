@@ -276,7 +276,7 @@ func TestNetworkErrors(t *testing.T) {
 			s.Roles["hci"].Networks["management"] = "port 3"
 		}, `node cs-hci-01, NIC "port 3": is not the name of an interface`},
 		{"a device that is a member", on("management", "nic1"), "NIC nic1, which belongs to bond0: put the network on bond0"},
-		{"an unknown network", on("managment", "bond0"), `there is no network "managment"`},
+		{"an unknown network", on("mgmt", "bond0"), `there is no network "mgmt"`},
 		{"two VLANs of one id", net("tenant", func(n *site.Network) { n.VLAN = 123 }), "networks storage and tenant both have VLAN 123 on bond1"},
 		{"the native VLAN tagged", net("provision", func(n *site.Network) { n.VLAN = 122 }), "VLAN 122 of network management is untagged on bond0 for the provisioning network"},
 		{"a VLAN that is none", net("tenant", func(n *site.Network) { n.VLAN = 5000 }), "5000 is not a VLAN"},
