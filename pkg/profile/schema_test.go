@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -131,4 +132,19 @@ func keys(t reflect.Type) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// TestDocumentation: docs/profiles.md names every key, every derived value
+// and every shipped profile.
+func TestDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/profiles.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := append(keys(reflect.TypeOf(Profile{})), slices.Collect(maps.Keys(derivations()))...)
+	for _, word := range append(words, Names(profiles.Files)...) {
+		if !bytes.Contains(text, []byte("`"+word+"`")) {
+			t.Errorf("it lacks %s", word)
+		}
+	}
 }
