@@ -129,19 +129,28 @@ func autoinstall(t *Target) (yamlMap, error) {
 	}
 	return append(wishes, yamlMap{
 		// A machine room has no way to the archive; the medium's own packages do.
-		{"apt", yamlMap{{"geoip", false}, {"fallback", "offline-install"}}},
+		{"apt", yamlMap{{"geoip", false}, {"fallback", "offline-install"}, {"conf", yamlText(aptOffline)}}},
 		{"drivers", yamlMap{{"install", false}}},
 		{"storage", storage},
 		// It stands in the place of identity: nobody but root, whose access late.sh sets.
 		{"user-data", yamlMap{{"disable_root", false}, {"users", []any{}}}},
 		{"ssh", yamlMap{{"install-server", true}, {"allow-pw", false}}},
 		{"packages", yamlStrings(packages)},
-		{"updates", "security"}, // offline there are none; the word for none does not exist
+		{"updates", "security"}, // there is no word for none; aptOffline leaves none
 		{"late-commands", command("late.sh")},
 		{"error-commands", command("error.sh")},
 		{"shutdown", "reboot"},
 	}...), w.err
 }
+
+// aptOffline is apt's configuration while the installer runs. It upgrades what
+// it installed whenever there is a default route, and each host that cannot be
+// reached behind it would cost minutes.
+const aptOffline = `Acquire::Retries "0";
+Acquire::http::Timeout "10";
+Acquire::https::Timeout "10";
+#clear Unattended-Upgrade::Allowed-Origins;
+`
 
 func command(script string) []any {
 	return []any{yamlStrings([]string{"sh", installerFolder + "/" + script})}

@@ -15,4 +15,6 @@ in_target ssh-keygen -A
 # write the installer's network over the planned one.
 mkdir -p "$target/etc/cloud"
 : >"$target/etc/cloud/cloud-init.disabled"
+# What autoinstall's apt.conf was for is over.
+rm -f "$target/etc/apt/apt.conf.d/94curtin-config"
 report "done"
