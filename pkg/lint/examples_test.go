@@ -110,3 +110,72 @@ func examples() []example {
 		{lint: 48, id: "url-is-loopback", error: true, edits: []string{"dvd.iso}", "dvd.iso, mirror: http://127.0.0.1/rocky9}"}, at: "http://127"},
 	}
 }
+
+// others are what the list did not have: the words that plans have learnt
+// since, and mistakes of the field.
+func others() []example {
+	lacp := "mode: 802.3ad, fallback: huawei"
+	option := func(o string) []string { return []string{lacp, lacp + ", options: {" + o + "}"} }
+	route := func(r string) []string { return []string{"vlan: 125,", "vlan: 125, routes: [" + r + "],"} }
+	repository := func(r string) []string {
+		return []string{"openstack:\n", "repositories:\n  extra: " + r + "\nopenstack:\n"}
+	}
+	p7 := func(nic string) []string {
+		return []string{`      p2: {path: "0000:5e:00.0", speed: 25000}`, `      p2: {path: "0000:5e:00.0"}` + "\n      p7: " + nic}
+	}
+	const key = "key: http://10.22.0.5/key"
+	return []example{
+		{id: "network-role-unknown", error: true, edits: []string{"vlan: 125,", "vlan: 125, roles: [storage-clutser],"}, at: "storage-clutser"},
+		{id: "route-malformed", error: true, edits: route("{to: 10.30.0.0/16}"), at: "{to: 10.30"},
+		{id: "route-is-default", error: true, edits: route("{to: 0.0.0.0/0, via: 10.25.0.1}"), at: "0.0.0.0/0"},
+		{id: "subnet-host-bits", error: true, edits: route("{to: 10.30.0.1/16, via: 10.25.0.1}"), at: "10.30.0.1/16"},
+		{id: "route-via-outside-subnet", error: true, edits: route("{to: 10.30.0.0/16, via: 10.29.0.1}"), at: "10.29.0.1"},
+		{id: "route-overlaps-subnet", edits: route("{to: 10.25.0.0/25, via: 10.25.0.1}"), at: "10.25.0.0/25"},
+		{id: "default-route-missing", error: true, edits: []string{", gateway: 10.22.0.1", "", "gateway: 10.20.0.1, ", ""}, at: "{management: bond0, storage: bond0"},
+		{id: "untagged-twice", error: true, at: "p1}\n    nics", edits: []string{", vlan: 125, mtu: 9000", "", ", vlan: 124, mtu: 9000", "", "storage: p1, storage-cluster: p2", "storage: p1, storage-cluster: p1",
+			"tenant: bond0", "tenant: bond0", "storage: bond0, ", "", "storage: bond1, ", "", "storage: 10.24.0.11+, ", "", "storage: 10.24.0.21, ", "", "storage: 10.24.0.22, ", ""}},
+		{id: "nic-without-identity", error: true, edits: p7("{speed: 1000}"), at: "{speed: 1000"},
+		{id: "nic-path-malformed", error: true, edits: p7("{path: slot7}"), at: "slot7"},
+		{id: "nic-speed-out-of-range", error: true, edits: p7(`{path: "0000:61:00.0", speed: 25000000}`), at: "25000000"},
+		{id: "interface-name-reserved", error: true, edits: p7(`{name: eth7}`), at: "eth7"},
+		{id: "bond-without-members", error: true, edits: []string{"bond0: {nics: [nic1, nic2]}", "bond0: {mode: balance-alb}"}, at: "{mode: balance-alb"},
+		{id: "bond-member-twice", error: true, edits: []string{"bond0: {nics: [nic1, nic2]}", "bond0: {nics: [nic1, nic1]}"}, at: "nic1]}"},
+		{id: "bond-unused", edits: []string{"storage: bond1, tenant: bond1", "storage: bond0, tenant: bond0"}, at: "{nics: [p1, p2]"},
+		{id: "bond-mode-unknown", error: true, edits: []string{lacp, "mode: lacp, fallback: huawei"}, at: "lacp, fallback"},
+		{id: "bond-option-unknown", error: true, edits: option("mimon: 100"), at: "100}"},
+		{id: "bond-option-unknown", error: true, edits: option("mode: 802.3ad"), at: "802.3ad}"},
+		{id: "bond-option-malformed", error: true, edits: option("miimon: 1 0"), at: "1 0}"},
+		{id: "bond-option-malformed", error: true, edits: []string{"{nics: [nic1, nic2]}", "{nics: [nic1, nic2], options: {primary: nic9}}"}, at: "nic9"},
+		{id: "bond-option-idle", error: true, edits: []string{"{nics: [nic1, nic2]}", "{nics: [nic1, nic2], options: {ad_select: stable}}"}, at: "stable"},
+		{id: "interface-name-duplicate", error: true, at: "{nics: [p1, p2]", edits: []string{`      p2: {path: "0000:5e:00.0", speed: 25000}`, `      p2: {path: "0000:5e:00.0"}` + "\n" + `      bond1: {path: "0000:61:00.0"}`}},
+		{id: "address-without-interface", edits: []string{"storage: bond1, tenant: bond1", "tenant: bond1"}, at: "10.24.0.21"},
+		{id: "arch-unknown", error: true, edits: []string{"arch: x86_64", "arch: riscv64"}, at: "riscv64"},
+		{id: "hardware-out-of-range", error: true, edits: []string{"cpu_level: 3", "cpu_level: 5"}, at: "5\n"},
+		{id: "cpu-flag-malformed", error: true, edits: []string{"[vmx, pdpe1gb]", "[pdpe1gb, v-m-x]"}, at: "v-m-x"},
+		{id: "numa-malformed", error: true, edits: []string{"boot: uefi", "boot: uefi\n      numa: [0-31, 31-63]"}, at: "31-63"},
+		{id: "numa-malformed", error: true, edits: []string{"boot: uefi", "boot: uefi\n      numa: [0-15, 16-31]"}, at: "[0-15"},
+		{id: "inventory-disk-malformed", error: true, edits: []string{"size: 8TB, rotational: true, count: 12", "size: 8TB, rotational: true, count: 999"}, at: "{model: H8000, size"},
+		{id: "disk-count-out-of-range", error: true, edits: []string{"[{model: S480, count: 2}]}", `[{wwn: "0x5", count: 2}]}`}, at: `{wwn: "0x5"`},
+		{id: "osd-policy-unknown", error: true, edits: []string{"osd_db: [{model: N1600, count: 2}]", "osd_db: [{model: N1600, count: 2}]\n      osd_policy: wipe"}, at: "wipe"},
+		{id: "deployer-unknown", error: true, edits: []string{"deployer: kolla", "deployer: koala"}, at: "koala"},
+		{id: "openstack-release-missing", edits: []string{"  release: \"2024.1\"\n", ""}, at: "deployer: kolla"},
+		{id: "openstack-release-unknown", edits: []string{`"2024.1"`, "train"}, at: "train"},
+		{id: "vip-missing", edits: []string{"  internal_vip: 10.22.0.10\n", ""}, at: "deployer: kolla"},
+		{id: "vip-is-broadcast", error: true, edits: []string{"internal_vip: 10.22.0.10", "internal_vip: 10.22.0.255"}, at: "10.22.0.255"},
+		{id: "vip-outside-subnet", error: true, edits: []string{"virtual_router_id: 51", "external_vip: 10.29.0.1"}, at: "10.29.0.1"},
+		{id: "address-duplicate", error: true, edits: []string{"internal_vip: 10.22.0.10", "internal_vip: 10.22.0.1"}, at: "10.22.0.1\n"},
+		{id: "virtual-router-id-out-of-range", error: true, edits: []string{"virtual_router_id: 51", "virtual_router_id: 256"}, at: "256"},
+		{id: "registry-malformed", error: true, edits: []string{"virtual_router_id: 51", "registry: http://10.22.0.5"}, at: "http://10.22"},
+		{id: "url-is-loopback", error: true, edits: []string{"virtual_router_id: 51", "registry: localhost:4000"}, at: "localhost"},
+		{id: "repository-without-url", error: true, edits: repository("{" + key + "}"), at: "{" + key},
+		{id: "repository-unsigned", edits: repository("{url: http://10.22.0.5/extra}"), at: "{url: http"},
+		{id: "repository-suite-malformed", error: true, edits: repository("{url: http://10.22.0.5/extra, " + key + ", suite: trixie;x}"), at: "trixie;x"},
+		{id: "image-unknown", error: true, edits: repository("{url: http://10.22.0.5/extra, " + key + ", images: [rocky8]}"), at: "rocky8"},
+		{id: "url-malformed", error: true, edits: repository("{url: ftp://10.22.0.5/extra, " + key + "}"), at: "ftp://"},
+		{id: "url-malformed", error: true, edits: []string{"dvd.iso}", "dvd.iso, mirror: http://wei:hunter2@10.22.0.5/}"}, at: "http://wei"},
+		{id: "set-unknown", error: true, edits: []string{"hugepages_1g: 200", "hugepage_1g: 200"}, at: "200}"},
+		{id: "profile-unusable", error: true, edits: []string{"profile: compute", "profile: computer"}, at: "computer\n"},
+		{id: "quorum-too-small", error: true, edits: []string{"nodes:\n", "  database: {profile: database, image: rocky9}\nnodes:\n  - {name: cs-db-01, role: database, mac: \"52:54:00:00:09:01\", addresses: {provision: 10.20.0.91, management: 10.22.0.91}}\n",
+			"gateway: 10.20.0.1,", "gateway: 10.20.0.1, roles: [provision, management],", "10.22.0.1}", "10.22.0.1, default_route: true}"}, at: "{profile: database"},
+	}
+}

@@ -171,11 +171,14 @@ func (c *checker) checkZap(n *Node, d Disks, at string) {
 	}
 }
 
-// disks lists an inventory disk by disk.
+// disks lists an inventory disk by disk; nothing of one that cannot be.
 func (h Hardware) disks() []InventoryDisk {
 	var out []InventoryDisk
 	for _, d := range h.Disks {
-		for range min(max(d.Count, 1), 1024) {
+		if d.malformed() {
+			return nil
+		}
+		for range max(d.Count, 1) {
 			out = append(out, d)
 		}
 	}

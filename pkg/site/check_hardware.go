@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
+func knownArch(arch string) bool { return arch == "x86_64" || arch == "aarch64" }
+
 func (c *checker) checkHardware(path, whose string, h Hardware) {
-	switch h.Arch {
-	case "", "x86_64", "aarch64":
-	default:
+	if h.Arch != "" && !knownArch(h.Arch) {
 		c.fail("arch-unknown", path+".arch", "use x86_64 or aarch64", "%s has architecture %q", whose, h.Arch)
 	}
 	switch h.Boot {
@@ -39,10 +39,14 @@ func (c *checker) checkHardware(path, whose string, h Hardware) {
 		}
 	}
 	for i, d := range h.Disks {
-		if d.Size < 0 || d.Count < 0 || d.Count > 128 || !printable(d.WWN+d.Serial+d.ByPath+d.Model) {
+		if d.malformed() {
 			c.fail("inventory-disk-malformed", fmt.Sprintf("%s.disks[%d]", path, i), "copy it from lsblk: {model: X, size: 480GB, count: 2}", "disk %d of %s is none", i+1, whose)
 		}
 	}
+}
+
+func (d InventoryDisk) malformed() bool {
+	return d.Size < 0 || d.Count < 0 || d.Count > 128 || !printable(d.WWN+d.Serial+d.ByPath+d.Model)
 }
 
 // checkNUMA wants every CPU on one node.
@@ -144,7 +148,7 @@ func (c *checker) checkSystem(path string, n *Node) {
 		return "roles." + n.Role + ".hardware." + key
 	}
 	name, needs := strings.TrimSpace(system.Distro+" "+system.Version), needOf(system)
-	if h.Arch != "" && system.Arch != "" && h.Arch != system.Arch {
+	if knownArch(h.Arch) && system.Arch != "" && h.Arch != system.Arch {
 		c.fail("arch-differs", place("arch", n.Hardware.Arch != ""), "choose an image for "+h.Arch, "%s is %s and its image %s is for %s", n.Name, h.Arch, image, system.Arch)
 	}
 	if h.CPULevel > 0 && h.CPULevel < needs.level && h.Arch != "aarch64" {

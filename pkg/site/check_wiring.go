@@ -139,7 +139,7 @@ func (c *checker) checkBondOption(at, bond string, b Bond, option string) {
 	case option == "primary" && !slices.Contains(b.NICs, value):
 		c.fail("bond-option-malformed", at, "name one of "+strings.Join(b.NICs, ", "), "the primary %s of bond %s is not one of its NICs", value, bond)
 	case (option == "lacp_rate" || option == "ad_select") && b.Mode != lacp:
-		c.warn("bond-option-idle", at, "remove it, or set mode: "+lacp, "option %s does nothing in bond %s, which does not speak LACP", option, bond)
+		c.fail("bond-option-idle", at, "remove it, or set mode: "+lacp, "option %s does nothing in bond %s, which does not speak LACP", option, bond)
 	}
 }
 
