@@ -107,7 +107,7 @@ func userData(t *Target) (string, error) {
 // autoinstall is what the installer reads. It has no questions left.
 func autoinstall(t *Target) (yamlMap, error) {
 	var w words
-	packages, err := packageNames(t.Image, t.Intent.Packages)
+	packages, err := packagesOf(t)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ func Bundle(t *Target) ([]byte, error) {
 	alone.Base, alone.Token = "", "" // nobody waits for its reports
 	i := t.Intent
 	s := newScript(fmt.Sprintf("Rackseed makes an installed system what %s must be (role %s, profile %s): sh THIS --help.", i.Node, i.Role, i.Profile))
-	names, err := packageNames(t.Image, i.Packages)
+	names, err := packagesOf(t)
 	if err != nil {
 		return nil, err
 	}

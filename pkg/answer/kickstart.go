@@ -256,7 +256,7 @@ func repositories(image site.Image) (string, []string) {
 }
 
 func (k *ks) packages(t *Target, d dialect) error {
-	names, err := packageNames(t.Image, t.Intent.Packages)
+	names, err := packagesOf(t)
 	if err != nil {
 		return err
 	}

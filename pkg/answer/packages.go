@@ -47,6 +47,16 @@ func concepts() map[string]concept {
 	return known
 }
 
+// packagesOf are those of the profile, and the one that its tuned profile
+// comes in where that is not tuned's own.
+func packagesOf(t *Target) ([]string, error) {
+	wanted := t.Intent.Packages
+	if t.Image.Family == "rhel" && strings.HasPrefix(t.Intent.Tuned.Value, "cpu-partitioning") {
+		wanted = append(slices.Clone(wanted), "cpu-partitioning")
+	}
+	return packageNames(t.Image, wanted)
+}
+
 // packageNames translates concepts into the names that packages have on the
 // system of an image.
 func packageNames(image site.Image, wanted []string) ([]string, error) {

@@ -121,7 +121,7 @@ func preseedLines(t *Target, w *words) ([]preseedLine, error) {
 	if err != nil {
 		return nil, err
 	}
-	packages, err := packageNames(t.Image, t.Intent.Packages)
+	packages, err := packagesOf(t)
 	if err != nil {
 		return nil, err
 	}

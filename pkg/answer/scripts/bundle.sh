@@ -225,8 +225,8 @@ backups=/var/lib/rackseed/backup backup='' missing=''
 action=apply with_packages=yes with_network=no
 while [ $# -gt 0 ]; do
 	case $1 in
-	--dry-run) mode=dry-run ;;
-	--diff) mode=diff ;;
+	--dry-run) mode='dry-run' ;;
+	--diff) mode='diff' ;;
 	--verify) action=verify ;;
 	--no-packages) with_packages=no ;;
 	--network) with_network=yes ;;

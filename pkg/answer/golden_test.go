@@ -1,0 +1,162 @@
+package answer
+
+import (
+	"cmp"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rackseed/rackseed/pkg/planfile"
+	"github.com/rackseed/rackseed/pkg/profile"
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/profiles"
+)
+
+// families are one image of every family; other releases differ by what the
+// tests of dialects show.
+func families() map[string]site.Image {
+	flat := func(family, version string) site.Image {
+		i := rocky9()
+		i.Name, i.Family, i.Distro, i.Version, i.Repos = "os", family, family, version, []string{"."}
+		return i
+	}
+	all := map[string]site.Image{
+		"el9": rocky9(), "debian13": debian("13.1"), "ubuntu24.04": flat("ubuntu", "24.04.2"),
+		"openeuler22.03": flat("openeuler", "22.03-LTS-SP4"), "kylinV10": flat("kylin", "V10"),
+	}
+	for name, image := range all {
+		image.Name = "os"
+		all[name] = image
+	}
+	return all
+}
+
+// cast resolves the nodes of testdata/site.yaml, by role.
+func cast(t testing.TB) map[string]*profile.Intent {
+	t.Helper()
+	const name = "testdata/site.yaml"
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := planfile.Parse(name, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := doc.Plan.Nodes
+	resolver := profile.NewResolver(profiles.Files, &doc.Plan.Settings, func(yield func(*site.Node) bool) {
+		for n := range nodes {
+			if !yield(&nodes[n]) {
+				return
+			}
+		}
+	})
+	all := map[string]*profile.Intent{}
+	for n := range nodes {
+		i, err := resolver.Resolve(&nodes[n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[nodes[n].Role] = i
+	}
+	return all
+}
+
+// TestRoles shows what every role comes to on every family. Parts that are
+// the same in all stand there by name; the golden files of TestGolden have
+// them in full.
+func TestRoles(t *testing.T) {
+	elide := elision(t)
+	for role, intent := range cast(t) {
+		for family, image := range families() {
+			target := target(t, image)
+			target.Intent = intent
+			var b strings.Builder
+			a := render(t, target)
+			b.WriteString("##### arguments #####\n" + strings.Join(a.Args, "\n") + "\n")
+			for _, f := range a.Files {
+				b.WriteString("\n##### " + f.Name + " #####\n" + elide.Replace(string(f.Data)))
+			}
+			golden(t, filepath.Join("roles", role+"-"+family), b.String())
+		}
+	}
+}
+
+// elision puts the names of pieces in place of their texts, longer ones
+// first.
+func elision(t *testing.T) *strings.Replacer {
+	t.Helper()
+	files, err := fs.Glob(pieces, "scripts/*.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type piece struct{ name, text string }
+	var all []piece
+	for _, f := range files {
+		text, err := fs.ReadFile(pieces, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, piece{f, string(text)})
+	}
+	slices.SortFunc(all, func(a, b piece) int { return cmp.Compare(len(b.text), len(a.text)) })
+	var pairs []string
+	for _, p := range all {
+		pairs = append(pairs, p.text, "[pkg/answer/"+p.name+"]\n", indented(p.text), "      [pkg/answer/"+p.name+"]\n")
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// indented is a text as it stands in a document of YAML.
+func indented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if line != "\n" {
+			b.WriteString("      ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// TestScriptsOfRolesParse has every script of every role read by two shells,
+// and what has most in it by shellcheck.
+func TestScriptsOfRolesParse(t *testing.T) {
+	for role, intent := range cast(t) {
+		for family, image := range families() {
+			target := target(t, image)
+			target.Intent = intent
+			tune, err := tuneScript(target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			verify, err := verifyScript(target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, text := range map[string]string{"tune": tune, "verify": verify, "bundle": bundle(t, target)} {
+				checks := [][]string{{"bash", "-n"}, {"dash", "-n"}}
+				if name != "tune" && (role == "compute" && family == "el9" || role == "hyperconverged" && family == "debian13") {
+					checks = append(checks, []string{"shellcheck", "-S", "warning", "-s", "sh", "-"})
+				}
+				for _, check := range checks {
+					t.Run(strings.Join([]string{role, family, name, check[0]}, "/"), func(t *testing.T) {
+						t.Parallel()
+						if _, err := exec.LookPath(check[0]); err != nil {
+							t.Skipf("needs %s: apt install %[1]s", check[0])
+						}
+						cmd := exec.Command(check[0], check[1:]...)
+						cmd.Stdin = strings.NewReader(text)
+						if out, err := cmd.CombinedOutput(); err != nil {
+							t.Errorf("%v\n%s", err, out)
+						}
+					})
+				}
+			}
+		}
+	}
+}
