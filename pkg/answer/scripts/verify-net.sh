@@ -33,11 +33,15 @@ net_member() {
 }
 
 # net_lacp BOND: the switch speaks LACP too. Without a partner its MAC is zero, and one member
-# carries everything, or none does.
+# carries everything, or none does. They may still be negotiating.
 net_lacp() {
-	case $(cat "$net_sys/$1/bonding/ad_partner_mac" 2>/dev/null) in
-	'' | 00:00:00:00:00:00) echo "bond $1: no LACP partner, planned 802.3ad: the ports of the switch are not in an aggregate with LACP" ;;
-	esac
+	for try in 1 2 3 4 5 6 7 8 9 10; do
+		case $(cat "$net_sys/$1/bonding/ad_partner_mac" 2>/dev/null) in
+		'' | 00:00:00:00:00:00) [ "$try" = 10 ] || sleep 1 ;;
+		*) return ;;
+		esac
+	done
+	echo "bond $1: no LACP partner, planned 802.3ad: the ports of the switch are not in an aggregate with LACP"
 }
 
 # net_vlan NAME ID PARENT
