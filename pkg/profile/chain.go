@@ -69,7 +69,7 @@ func (c *chain) known() []string {
 	return all
 }
 
-func (c *chain) suggest(string) string {
+func (c *chain) suggest() string {
 	if len(c.parameters) == 0 {
 		return "remove it: the profile has no parameters"
 	}

@@ -53,7 +53,7 @@ func (c *checker) report(severity site.Severity, id, path, fix, format string, a
 		return
 	}
 	c.at[key] = len(c.findings)
-	c.findings = append(c.findings, site.Finding{ID: id, Severity: severity, Path: path, Message: fmt.Sprintf(format, args...), Fix: fix})
+	c.findings = append(c.findings, site.Finding{ID: id, Severity: severity, Path: path, Message: strings.TrimSuffix(fmt.Sprintf(format, args...), "."), Fix: fix})
 	c.repeats = append(c.repeats, 0)
 }
 

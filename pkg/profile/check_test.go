@@ -69,7 +69,7 @@ func TestCheck(t *testing.T) {
 		"set out of range":  {func(p *site.Plan) { set(p, "mq", map[string]any{"nofile": 100.0}) }, "set-malformed error roles.mq.set.nofile: node mq-0: role mq set: nofile: 100 is less than 64000"},
 		"set of a node":     {func(p *site.Plan) { p.Nodes[4].Set = map[string]any{"nofile": "many"} }, `set-malformed error nodes[4].set.nofile: node db-1: node db-1 set: nofile: "many" is not a whole number`},
 		"unused role":       {func(p *site.Plan) { add(p, "idle", "compute", 0); set(p, "idle", map[string]any{"nfw": true}) }, "set-unknown error roles.idle.set.nfw: role idle set"},
-		"no tenant network": {func(p *site.Plan) { role(p, "net", func(r *site.Role) { delete(r.Networks, "tenant") }) }, "role-network-missing error roles.net: role net has no tenant network: Guests reach their router here."},
+		"no tenant network": {func(p *site.Plan) { role(p, "net", func(r *site.Role) { delete(r.Networks, "tenant") }) }, "role-network-missing error roles.net: role net has no tenant network: Guests reach their router here"},
 		"derive":            {func(p *site.Plan) { set(p, "hci", map[string]any{"osds": 60.0, "separate_cpus": false}) }, "derive-osds error roles.hci.set.osds: node hci-0: 60 OSDs of 5 GiB need more than the 256 GiB"},
 		"derive on a node":  {func(p *site.Plan) { p.Nodes[12].Set = map[string]any{"osds": 45.0} }, "derive-osds error nodes[12].set.osds: node hci-0: 45 OSDs and what QEMU"},
 		"no hardware":       {func(p *site.Plan) { role(p, "hci", func(r *site.Role) { r.Hardware = site.Hardware{} }) }, "hardware-missing error roles.hci: node hci-0:"},
@@ -79,7 +79,7 @@ func TestCheck(t *testing.T) {
 		"few":               {func(p *site.Plan) { drop(p, "net-1") }, "fewer-nodes-than-recommended warning roles.net: 1 node of profile network, 2 are recommended: Routers"},
 		"minimum": {func(p *site.Plan) {
 			p.Profiles = map[string]string{"monitoring": "name: monitoring\nextends: shipped/monitoring\nconstraints: {minimum: {count: 2, why: So says the site.}}\n"}
-		}, "too-few-nodes error roles.mon: 1 node of profile monitoring, at least 2 are needed: So says the site."},
+		}, "too-few-nodes error roles.mon: 1 node of profile monitoring, at least 2 are needed: So says the site"},
 		"conflict": {func(p *site.Plan) {
 			add(p, "ceph", "storage", 3)
 			role(p, "ceph", func(r *site.Role) { r.Hardware, r.Disks = server256(), disks(6) })

@@ -121,7 +121,7 @@ type Scheduler struct {
 // Slice keeps services apart: a systemd unit with the CPUs and the memory
 // that it may use.
 type Slice struct {
-	Unit       string `yaml:"unit"`        // ceph-osd@.service, machine.slice
+	Unit       string `yaml:"unit"`        // ceph-.service, machine.slice
 	CPUs       string `yaml:"cpus"`        // CPU list, 0-3,32-35
 	MemoryHigh string `yaml:"memory_high"` // as in systemd.resource-control(5)
 	When       string `yaml:"when"`

@@ -165,7 +165,7 @@ func (s *scope) bind(set map[string]any, from, path string) error {
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		d, ok := s.chain.parameters[name]
 		if !ok {
-			return &Problem{ID: "set-unknown", Path: path + ".set." + name, Fix: s.chain.suggest(name),
+			return &Problem{ID: "set-unknown", Path: path + ".set." + name, Fix: s.chain.suggest(),
 				Message: fmt.Sprintf("%s: profile %s has no parameter %s", from, s.chain.name, name)}
 		}
 		v, err := d.value(set[name])
