@@ -61,15 +61,18 @@ net_on() {
 	[ -z "$dev" ] || "$check" "$dev" "$@"
 }
 
+# net_joined TEXT puts its lines on one.
+net_joined() { printf '%s' "$1" | tr '\n' ','; }
+
 net_address() {
 	got=$(ip -4 -o address show dev "$1" scope global 2>/dev/null | sed 's/.* inet \([^ ]*\) .*/\1/')
-	printf '%s\n' "$got" | grep -qxF -e "$2" || echo "interface $1: has address ${got:-none}, planned $2"
+	printf '%s\n' "$got" | grep -qxF -e "$2" || echo "interface $1: has address $(net_joined "${got:-none}"), planned $2"
 }
 
 # net_bare NAME carries a network that others give addresses on.
 net_bare() {
 	got=$(ip -4 -o address show dev "$1" scope global 2>/dev/null | sed 's/.* inet \([^ ]*\) .*/\1/')
-	[ -z "$got" ] || echo "interface $1: has address $got, planned none"
+	[ -z "$got" ] || echo "interface $1: has address $(net_joined "$got"), planned none"
 }
 
 # net_default NAME GATEWAY: one default route, and this is it. From DHCP any gateway will do.
@@ -77,8 +80,8 @@ net_default() {
 	got=$(ip -4 route show default | sed -n 's/^default\( via \([^ ]*\)\)\{0,1\} dev \([^ ]*\).*/\2 \3/p')
 	case $got in
 	"$2 $1") ;;
-	*" $1") [ -z "$2" ] && [ "$(printf '%s\n' "$got" | grep -c '')" = 1 ] || differs "default route" "$2 $1" "$got" ;;
-	*) differs "default route" "$2 $1" "$got" ;;
+	*" $1") [ -z "$2" ] && [ "$(printf '%s\n' "$got" | grep -c '')" = 1 ] || differs "default route" "$2 $1" "$(net_joined "$got")" ;;
+	*) differs "default route" "$2 $1" "$(net_joined "$got")" ;;
 	esac
 }
 
