@@ -84,6 +84,7 @@ var (
 	ErrLogin       = errors.New("the BMC refuses user name or password")
 	ErrUnreachable = errors.New("the BMC does not answer")
 	ErrCertificate = errors.New("the BMC shows another certificate than before")
+	ErrUntrusted   = errors.New("the BMC's certificate is not one that the given CA vouches for")
 	ErrNotStored   = errors.New("the BMC accepted the setting and did not keep it")
 	ErrBusy        = errors.New("the BMC has no free session")
 )

@@ -1,0 +1,253 @@
+package redfish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/bmc"
+	"github.com/rackseed/rackseed/pkg/bmc/recipe"
+)
+
+// medium is VirtualMedia.
+type medium struct {
+	Path       string `json:"@odata.id"`
+	MediaTypes []string
+	Inserted   *bool
+	Image      string
+	ImageName  string
+	Actions    struct {
+		Insert action `json:"#VirtualMedia.InsertMedia"`
+		Eject  action `json:"#VirtualMedia.EjectMedia"`
+	}
+	Oem map[string]json.RawMessage
+}
+
+func (m medium) in() bool {
+	if m.Inserted != nil {
+		return *m.Inserted
+	}
+	return m.Image != ""
+}
+
+func (m medium) optical() bool {
+	return slices.ContainsFunc(m.MediaTypes, func(t string) bool { return t == "CD" || t == "DVD" })
+}
+
+// drive finds the drive that takes an ISO image: a CD or a DVD under the
+// manager or, as newer schemas have it, under the system.
+func (d *driver) drive(ctx context.Context) (medium, error) {
+	s, err := d.system(ctx)
+	if err != nil {
+		return medium{}, err
+	}
+	var collections []string
+	m, err := d.manager(ctx, s)
+	if err != nil && !errors.Is(err, bmc.ErrUnsupported) {
+		return medium{}, err
+	}
+	for _, link := range []string{m.VirtualMedia.String(), s.VirtualMedia.String()} {
+		if link != "" {
+			collections = append(collections, link)
+		}
+	}
+	var best medium
+	for _, c := range collections {
+		all, err := d.drives(ctx, c)
+		if err != nil && !errors.Is(err, bmc.ErrUnsupported) {
+			return medium{}, fmt.Errorf("reading the virtual media: %w", err)
+		}
+		for _, m := range all {
+			if m.rank() > best.rank() {
+				best = m
+			}
+		}
+	}
+	if best.rank() == 0 {
+		return medium{}, fmt.Errorf("the BMC has no virtual CD: %w", bmc.ErrUnsupported)
+	}
+	return best, nil
+}
+
+// rank prefers a drive for CDs, one that has the standard action, and the
+// collection that was read first.
+func (m medium) rank() int {
+	switch {
+	case m.Path == "" || len(m.MediaTypes) > 0 && !m.optical():
+		return 0
+	case m.optical() && m.Actions.Insert.Target != "":
+		return 4
+	case m.optical():
+		return 3
+	case m.Actions.Insert.Target != "":
+		return 2
+	}
+	return 1
+}
+
+func (d *driver) drives(ctx context.Context, collection string) ([]medium, error) {
+	paths, err := d.members(ctx, collection)
+	if err != nil {
+		return nil, err
+	}
+	var out []medium
+	for _, p := range paths {
+		m, err := d.medium(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func (d *driver) medium(ctx context.Context, path string) (medium, error) {
+	var m medium
+	_, err := d.get(ctx, path, &m)
+	m.Path = path
+	return m, err
+}
+
+// Media is what is in the virtual CD drive.
+func (d *driver) Media(ctx context.Context) (bmc.Media, error) {
+	m, err := d.drive(ctx)
+	if err != nil {
+		return bmc.Media{}, err
+	}
+	return m.state(), nil
+}
+
+func (m medium) state() bmc.Media {
+	if !m.in() {
+		return bmc.Media{}
+	}
+	return bmc.Media{Inserted: true, URL: m.Image}
+}
+
+// InsertMedia takes out what is in, puts the image in, and waits until the
+// BMC says that it is.
+func (d *driver) InsertMedia(ctx context.Context, url string) error {
+	m, err := d.drive(ctx)
+	if err != nil {
+		return err
+	}
+	if m.in() {
+		if err := d.eject(ctx, m); err != nil {
+			return fmt.Errorf("taking out %s first: %w", m.Image, err)
+		}
+	}
+	if err := d.insert(ctx, m, url); err != nil {
+		return fmt.Errorf("inserting %s: %w", url, err)
+	}
+	return d.wait(ctx, m.Path, true)
+}
+
+// EjectMedia takes the image out; an empty drive is not an error.
+func (d *driver) EjectMedia(ctx context.Context) error {
+	m, err := d.drive(ctx)
+	if err != nil || !m.in() {
+		return err
+	}
+	return d.eject(ctx, m)
+}
+
+// insert asks for the image with more and more of the parameters, for some
+// BMCs require what others refuse.
+func (d *driver) insert(ctx context.Context, m medium, url string) error {
+	if m.Actions.Insert.Target == "" {
+		if target, r, ok := d.oem(m); ok {
+			if scheme, _, _ := strings.Cut(url, ":"); len(r.Schemes) > 0 && !slices.Contains(r.Schemes, scheme) {
+				return fmt.Errorf("this BMC takes images from %s URLs only (%s): %w", strings.Join(r.Schemes, ", "), r.Source, bmc.ErrUnsupported)
+			}
+			return d.post(ctx, target, filled(r.Insert, url))
+		}
+		return d.patch(ctx, m.Path, map[string]any{"Image": url, "Inserted": true})
+	}
+	var first error
+	for _, body := range insertBodies(m, url) {
+		err := d.post(ctx, m.Actions.Insert.Target, body)
+		if err == nil || status(err) != http.StatusBadRequest {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func insertBodies(m medium, url string) []map[string]any {
+	bodies := []map[string]any{
+		{"Image": url, "Inserted": true, "WriteProtected": true},
+		{"Image": url},
+	}
+	scheme, _, _ := strings.Cut(url, ":")
+	if kind := strings.ToUpper(scheme); len(m.Actions.Insert.Transfer) == 0 || slices.Contains(m.Actions.Insert.Transfer, kind) {
+		bodies = append(bodies, map[string]any{"Image": url, "TransferProtocolType": kind, "TransferMethod": "Stream"})
+	}
+	return bodies
+}
+
+func (d *driver) eject(ctx context.Context, m medium) error {
+	var err error
+	switch target, r, ok := d.oem(m); {
+	case m.Actions.Eject.Target != "":
+		err = d.post(ctx, m.Actions.Eject.Target, map[string]any{})
+	case ok:
+		err = d.post(ctx, target, filled(r.Eject, ""))
+	default:
+		err = d.patch(ctx, m.Path, map[string]any{"Image": nil, "Inserted": false})
+	}
+	if err != nil {
+		return fmt.Errorf("ejecting: %w", err)
+	}
+	return d.wait(ctx, m.Path, false)
+}
+
+// oem is the action that a recipe knows, if the drive has it. Its target is
+// read, as all others are.
+func (d *driver) oem(m medium) (string, recipe.Media, bool) {
+	r, ok := d.options.Recipes.Media(d.machine())
+	if !ok {
+		return "", r, false
+	}
+	for _, raw := range m.Oem {
+		var vendor struct{ Actions map[string]action }
+		if decode(raw, &vendor) == nil && vendor.Actions[r.Action].Target != "" {
+			return vendor.Actions[r.Action].Target, r, true
+		}
+	}
+	return "", r, false
+}
+
+func filled(body map[string]string, url string) map[string]any {
+	out := map[string]any{}
+	for k, v := range body {
+		out[k] = strings.ReplaceAll(v, "{url}", url)
+	}
+	return out
+}
+
+// wait looks until the drive is as wanted: BMCs mount after they answered.
+func (d *driver) wait(ctx context.Context, path string, in bool) error {
+	for end := time.Now().Add(d.options.Media); ; {
+		m, err := d.medium(ctx, path)
+		if err != nil {
+			return fmt.Errorf("reading the virtual media: %w", err)
+		}
+		if m.in() == in {
+			return nil
+		}
+		if !time.Now().Before(end) {
+			return fmt.Errorf("after %s the BMC still says Inserted %t: can it reach the server of the image? %w", d.options.Media, m.in(), bmc.ErrNotStored)
+		}
+		if err := pause(ctx, d.options.Poll); err != nil {
+			return err
+		}
+	}
+}

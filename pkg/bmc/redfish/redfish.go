@@ -1,0 +1,286 @@
+// Package redfish is the bmc.Driver for BMCs that speak Redfish (DMTF
+// DSP0266), over gofish. Resources are found by their links, never by their
+// paths, and every setting has more than one way to be told: the standard's
+// first, then those that a recipe knows for the make.
+package redfish
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/stmcginnis/gofish"
+	"github.com/stmcginnis/gofish/common"
+	gofishredfish "github.com/stmcginnis/gofish/redfish"
+
+	"github.com/rackseed/rackseed/pkg/bmc"
+	"github.com/rackseed/rackseed/pkg/bmc/recipe"
+)
+
+// Options are how patient the driver is, and whom it trusts. The zero value
+// is for BMCs with certificates of their own making.
+type Options struct {
+	CA      *x509.CertPool // verifies the certificate; nil pins the one that is shown first
+	Connect time.Duration  // for TCP; zero means 5 s
+	Timeout time.Duration  // for one request; zero means 30 s
+	Task    time.Duration  // for a task to end; zero means 60 s
+	Media   time.Duration  // until a medium is in; zero means 60 s
+	Poll    time.Duration  // between two looks at a task or a medium; zero means 1 s
+	Recipes *recipe.Book   // nil means the built-in ones
+}
+
+func (o Options) withDefaults() (Options, error) {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&o.Connect, 5*time.Second)
+	set(&o.Timeout, 30*time.Second)
+	set(&o.Task, time.Minute)
+	set(&o.Media, time.Minute)
+	set(&o.Poll, time.Second)
+	if o.Recipes == nil {
+		book, err := recipe.Builtin()
+		if err != nil {
+			return o, err
+		}
+		o.Recipes = book
+	}
+	return o, nil
+}
+
+// NewDialer has Dial with its options.
+func NewDialer(o Options) bmc.Dialer {
+	return func(ctx context.Context, t bmc.Target) (bmc.Driver, error) { return Dial(ctx, t, o) }
+}
+
+type driver struct {
+	options Options
+	target  bmc.Target
+	base    string // scheme://host
+	wanted  string // path of the system, if the address names one
+	secrets []string
+
+	transport *http.Transport
+	trust     *trust
+	carrier   *carrier
+	client    *gofish.APIClient
+
+	root     serviceRoot
+	session  string // path, to log out; empty without one
+	found    links
+	known    bmc.Known
+	alone    bool         // the BMC has one system
+	settings bool         // the boot override was told to the settings resource
+	ordered  bool         // the boot device was told by the boot order
+	names    []bootOption // nil until they were read
+}
+
+// Dial logs in, and finds the system that the BMC is of.
+func Dial(ctx context.Context, t bmc.Target, o Options) (bmc.Driver, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	base, path, err := endpoint(t.Address)
+	if err != nil {
+		return nil, err
+	}
+	d := &driver{options: o, target: t, base: base, wanted: path, known: t.Known}
+	d.hide(t.Password.Reveal())
+	d.trust = &trust{options: o, pin: strings.ToLower(t.Known.Certificate)}
+	d.transport = newTransport(d.trust, o)
+	d.carrier = &carrier{next: d.transport, timeout: o.Timeout}
+	if err := d.open(ctx); err != nil {
+		// Whoever has no driver cannot close it.
+		_ = d.Close(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("Redfish at %s: %w", t.Address, err)
+	}
+	return d, nil
+}
+
+func (d *driver) open(ctx context.Context) error {
+	if err := d.connect(ctx); err != nil {
+		return err
+	}
+	if err := d.login(ctx); err != nil {
+		return fmt.Errorf("logging in: %w", err)
+	}
+	if err := d.findSystem(ctx); err != nil {
+		return err
+	}
+	d.known.Protocol = bmc.Redfish
+	if print := d.trust.fingerprint(); print != "" {
+		d.known.Certificate = print
+	}
+	if d.known.Manufacturer == "" && d.known.Model == "" || d.known.Firmware == "" {
+		return d.identify(ctx)
+	}
+	return nil
+}
+
+type serviceRoot struct {
+	RedfishVersion string
+	Vendor         string
+	Product        string
+	Systems        common.Link
+	Managers       common.Link
+	Chassis        common.Link
+	AccountService common.Link
+	SessionService common.Link
+	Links          struct {
+		Sessions common.Link
+	}
+	ProtocolFeaturesSupported struct {
+		ExpandQuery struct {
+			NoLinks bool
+		}
+	}
+}
+
+// connect has gofish read the service root, which needs no login.
+func (d *driver) connect(ctx context.Context) error {
+	keep := &keeper{next: d.carrier}
+	err := d.carrier.during(ctx, func() error {
+		client, err := gofish.ConnectContext(context.WithoutCancel(ctx), gofish.ClientConfig{
+			Endpoint:   d.base,
+			HTTPClient: &http.Client{Transport: keep, CheckRedirect: notElsewhere},
+		})
+		d.client = client
+		return err
+	})
+	if err != nil {
+		err = d.fault(ctx, http.MethodGet, common.DefaultServiceRoot, err)
+		if status(err) == 0 && !errors.Is(err, bmc.ErrCertificate) && !errors.Is(err, bmc.ErrUntrusted) &&
+			!errors.Is(err, bmc.ErrUnreachable) && !errors.Is(err, context.Canceled) {
+			// It has a web server, and not this one.
+			return fmt.Errorf("%w: %w", err, bmc.ErrUnsupported)
+		}
+		return err
+	}
+	d.client.HTTPClient.Transport = d.carrier
+	if err := decode(keep.body, &d.root); err != nil {
+		return fmt.Errorf("reading the service root: %w", err)
+	}
+	if d.root.Systems == "" {
+		return fmt.Errorf("the service root has no Systems: %w", bmc.ErrUnsupported)
+	}
+	return nil
+}
+
+// login opens a session, or falls back to signing every request where a
+// service has none.
+func (d *driver) login(ctx context.Context) error {
+	d.session = ""
+	d.carrier.authorize(authorization{})
+	if d.target.Username == "" {
+		return nil
+	}
+	sessions, err := d.sessions(ctx)
+	if err != nil {
+		return err
+	}
+	if sessions == "" {
+		d.basic()
+		return nil
+	}
+	var key *gofishredfish.AuthToken
+	err = d.carrier.during(ctx, func() error {
+		var err error
+		key, err = gofishredfish.CreateSession(d.client, sessions, d.target.Username, d.target.Password.Reveal())
+		return err
+	})
+	if err := d.fault(ctx, http.MethodPost, sessions, err); err != nil {
+		if errors.Is(err, bmc.ErrUnsupported) {
+			d.basic()
+			return nil
+		}
+		return err
+	}
+	d.session = key.Session
+	if key.Token == "" {
+		d.basic()
+		return nil
+	}
+	d.hide(key.Token)
+	d.carrier.authorize(authorization{token: key.Token})
+	return nil
+}
+
+func (d *driver) sessions(ctx context.Context) (string, error) {
+	if d.root.Links.Sessions != "" || d.root.SessionService == "" {
+		return d.root.Links.Sessions.String(), nil
+	}
+	var service struct{ Sessions common.Link }
+	if _, err := d.get(ctx, d.root.SessionService.String(), &service); err != nil && !errors.Is(err, bmc.ErrUnsupported) && !errors.Is(err, bmc.ErrLogin) {
+		return "", err
+	}
+	return service.Sessions.String(), nil
+}
+
+func (d *driver) basic() {
+	d.carrier.authorize(authorization{username: d.target.Username, password: d.target.Password.Reveal()})
+}
+
+// Known is what a later Dial may be given.
+func (d *driver) Known() bmc.Known { return d.known }
+
+// Close logs out. It does so even when ctx is done, for a moment: a BMC has
+// four sessions or so, and keeps one that is left for half an hour.
+func (d *driver) Close(ctx context.Context) error {
+	defer d.transport.CloseIdleConnections()
+	if d.session == "" || d.client == nil {
+		return nil
+	}
+	session := d.session
+	d.session = ""
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(d.options.Timeout, 10*time.Second))
+	defer cancel()
+	err := d.carrier.during(ctx, func() error {
+		resp, err := d.client.Delete(session)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	})
+	d.carrier.authorize(authorization{})
+	err = d.fault(ctx, http.MethodDelete, session, err)
+	if err != nil && (status(err) == http.StatusNotFound || status(err) == http.StatusUnauthorized) {
+		return nil // it is gone, which is what was wanted
+	}
+	if err != nil {
+		return fmt.Errorf("logging out: %w", err)
+	}
+	return nil
+}
+
+// keeper keeps the first reply, which gofish reads and does not hand on.
+type keeper struct {
+	next http.RoundTripper
+	body []byte
+}
+
+func (k *keeper) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := k.next.RoundTrip(req)
+	if err == nil && resp.StatusCode == http.StatusOK {
+		k.body, err = replay(resp)
+	}
+	return resp, err
+}
+
+// decode takes what it can: a member of another type than the schema's is
+// left at its zero value, because firmware has such members.
+func decode(body []byte, v any) error {
+	err := json.Unmarshal(body, v)
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return nil
+	}
+	return err
+}

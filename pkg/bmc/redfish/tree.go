@@ -1,0 +1,280 @@
+package redfish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/stmcginnis/gofish/common"
+
+	"github.com/rackseed/rackseed/pkg/bmc"
+)
+
+// links are the resources of the machine, by their paths.
+type links struct {
+	system  string
+	manager string // empty until it was looked for
+}
+
+type health struct {
+	Health       string
+	HealthRollup string
+	State        string
+}
+
+// worst is what the resource and its parts are together.
+func (h health) worst() string {
+	if h.HealthRollup != "" {
+		return h.HealthRollup
+	}
+	return h.Health
+}
+
+// system is ComputerSystem as far as the driver reads it.
+type system struct {
+	Manufacturer string
+	Model        string
+	SerialNumber string
+	SKU          string
+	UUID         string
+	SystemType   string
+	BiosVersion  string
+	PowerState   string
+	Status       health
+	Boot         boot
+
+	ProcessorSummary struct {
+		Count                 int
+		Model                 string
+		CoreCount             int
+		LogicalProcessorCount int
+		Status                health
+	}
+	MemorySummary struct {
+		TotalSystemMemoryGiB float64
+		Status               health
+	}
+
+	Bios               common.Link
+	Processors         common.Link
+	Memory             common.Link
+	EthernetInterfaces common.Link
+	NetworkInterfaces  common.Link
+	SimpleStorage      common.Link
+	Storage            common.Link
+	VirtualMedia       common.Link
+	Settings           settingsLink `json:"@Redfish.Settings"`
+
+	Links struct {
+		Chassis   []common.Link
+		ManagedBy []common.Link
+	}
+	Actions struct {
+		Reset action `json:"#ComputerSystem.Reset"`
+	}
+}
+
+type settingsLink struct {
+	SettingsObject      common.Link
+	SupportedApplyTimes []string
+}
+
+type action struct {
+	Target     string `json:"target"`
+	ActionInfo string `json:"@Redfish.ActionInfo"`
+	ResetTypes []string
+	Transfer   []string
+}
+
+// UnmarshalJSON takes the parameters' allowable values, the names of which
+// have an at sign in them.
+func (a *action) UnmarshalJSON(b []byte) error {
+	var t struct {
+		Target     string   `json:"target"`
+		ActionInfo string   `json:"@Redfish.ActionInfo"`
+		ResetTypes []string `json:"ResetType@Redfish.AllowableValues"`
+		Transfer   []string `json:"TransferProtocolType@Redfish.AllowableValues"`
+	}
+	if err := decode(b, &t); err != nil {
+		return err
+	}
+	*a = action{Target: t.Target, ActionInfo: t.ActionInfo, ResetTypes: t.ResetTypes, Transfer: t.Transfer}
+	return nil
+}
+
+type manager struct {
+	FirmwareVersion string
+	Model           string
+	Status          health
+	VirtualMedia    common.Link
+	Links           struct {
+		ManagerForServers []common.Link
+	}
+}
+
+// findSystem finds the one system that power orders are for. A BMC of
+// several (a chassis of blades, an emulator with a few virtual machines) is
+// not guessed at.
+func (d *driver) findSystem(ctx context.Context) error {
+	paths, err := d.members(ctx, d.root.Systems.String())
+	if err != nil {
+		return fmt.Errorf("listing the systems: %w", err)
+	}
+	d.alone = len(paths) == 1
+	if d.wanted != "" {
+		for _, p := range paths {
+			if strings.TrimRight(p, "/") == d.wanted {
+				d.found.system = p
+				return nil
+			}
+		}
+		return fmt.Errorf("the BMC has no system %s, but %s", d.wanted, strings.Join(paths, " "))
+	}
+	if len(paths) > 1 {
+		paths = d.physical(ctx, paths)
+	}
+	switch len(paths) {
+	case 0:
+		return fmt.Errorf("the BMC lists no system: %w", bmc.ErrUnsupported)
+	case 1:
+		d.found.system = paths[0]
+		return nil
+	}
+	return fmt.Errorf("the BMC has %d systems: name one, as in %s%s", len(paths), d.base, paths[0])
+}
+
+// physical leaves out the DPUs and the partitions beside the machine.
+func (d *driver) physical(ctx context.Context, paths []string) []string {
+	var left []string
+	for _, p := range paths {
+		var s system
+		_, err := d.get(ctx, p, &s)
+		if err == nil && s.SystemType != "" && s.SystemType != "Physical" {
+			continue
+		}
+		left = append(left, p)
+	}
+	if len(left) == 0 {
+		return paths
+	}
+	return left
+}
+
+func (d *driver) system(ctx context.Context) (system, error) {
+	var s system
+	if _, err := d.get(ctx, d.found.system, &s); err != nil {
+		return s, fmt.Errorf("reading the system: %w", err)
+	}
+	if s.Manufacturer != "" || s.Model != "" {
+		d.known.Manufacturer, d.known.Model = strings.TrimSpace(s.Manufacturer), strings.TrimSpace(s.Model)
+	}
+	return s, nil
+}
+
+// identify learns the make, which decides the recipes.
+func (d *driver) identify(ctx context.Context) error {
+	s, err := d.system(ctx)
+	if err != nil {
+		return err
+	}
+	if s.Manufacturer == "" && d.known.Manufacturer == "" {
+		d.known.Manufacturer = d.root.Vendor
+	}
+	_, err = d.manager(ctx, s)
+	if errors.Is(err, bmc.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
+func (d *driver) manager(ctx context.Context, s system) (manager, error) {
+	var m manager
+	if d.found.manager == "" {
+		path, err := d.findManager(ctx, s)
+		if err != nil {
+			return m, err
+		}
+		d.found.manager = path
+	}
+	if _, err := d.get(ctx, d.found.manager, &m); err != nil {
+		return m, fmt.Errorf("reading the manager: %w", err)
+	}
+	if m.FirmwareVersion != "" {
+		d.known.Firmware = m.FirmwareVersion
+	}
+	return m, nil
+}
+
+func (d *driver) findManager(ctx context.Context, s system) (string, error) {
+	if len(s.Links.ManagedBy) > 0 && s.Links.ManagedBy[0] != "" {
+		return s.Links.ManagedBy[0].String(), nil
+	}
+	paths, err := d.members(ctx, d.root.Managers.String())
+	if err != nil {
+		return "", fmt.Errorf("listing the managers: %w", err)
+	}
+	for _, p := range paths {
+		var m manager
+		if _, err := d.get(ctx, p, &m); err != nil {
+			return "", fmt.Errorf("reading the manager: %w", err)
+		}
+		for _, l := range m.Links.ManagerForServers {
+			if l.String() == d.found.system {
+				return p, nil
+			}
+		}
+	}
+	if len(paths) == 0 {
+		return "", fmt.Errorf("the BMC lists no manager: %w", bmc.ErrUnsupported)
+	}
+	return paths[0], nil
+}
+
+// each reads the members of a collection, in one request where the service
+// says that it can.
+func each[T any](ctx context.Context, d *driver, path string) ([]T, error) {
+	if path == "" {
+		return nil, nil
+	}
+	if d.root.ProtocolFeaturesSupported.ExpandQuery.NoLinks {
+		if items, ok := expanded[T](ctx, d, path); ok {
+			return items, nil
+		}
+	}
+	paths, err := d.members(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]T, 0, len(paths))
+	for _, p := range paths {
+		var item T
+		if _, err := d.get(ctx, p, &item); err != nil {
+			return items, err
+		}
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+// expanded is a collection with its members in it (DSP0266, $expand). A
+// service that answers with links after all, or with the first page only, has
+// not done it.
+func expanded[T any](ctx context.Context, d *driver, path string) ([]T, bool) {
+	var page struct {
+		Members []json.RawMessage
+		Next    string `json:"Members@odata.nextLink"`
+	}
+	if _, err := d.get(ctx, path+"?$expand=.($levels=1)", &page); err != nil || page.Next != "" {
+		return nil, false
+	}
+	items := make([]T, len(page.Members))
+	for i, raw := range page.Members {
+		var keys map[string]json.RawMessage
+		if json.Unmarshal(raw, &keys) != nil || len(keys) < 2 || decode(raw, &items[i]) != nil {
+			return nil, false
+		}
+	}
+	return items, true
+}
