@@ -151,7 +151,7 @@ func TestDiskChanges(t *testing.T) {
 		{name: "one more than the pair", machine: machine{disks: four}, plan: site.Disks{System: []site.DiskSelector{{Rotational: yes(false), Count: 2}}},
 			reason: "3 disks fit (rotational false), exactly 2 must: sda sdb sdd"},
 		{name: "half a pair", machine: machine{disks: four}, plan: site.Disks{System: []site.DiskSelector{{Rotational: yes(true), Count: 2}}},
-			reason: "1 disks fit (rotational true), exactly 2 must: sdc"},
+			reason: "one disk fits (rotational true), exactly 2 must: sdc; sda is of the other kind"},
 		{name: "half a pair is gone", machine: machine{disks: pair[:1]}, plan: site.Disks{System: named(1, 2)}, reason: "no disk fits (wwn naa.5000000000000002)"},
 		{name: "a disk that two selectors of the pair match", machine: machine{disks: pair}, plan: site.Disks{System: []site.DiskSelector{{WWN: wwn(1)}, {MinSize: 1}}},
 			reason: "sda fits more than one selector (system system)"},

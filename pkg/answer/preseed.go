@@ -66,8 +66,9 @@ func preseedArgs(t *Target) ([]string, error) {
 	return append(args,
 		"netcfg/no_default_route=true", "netcfg/get_nameservers="+servers,
 		"netcfg/dhcp_timeout=60", "netcfg/link_wait_timeout=60",
-		// One console only: this installer starts itself on each that it is given.
-		"DEBIAN_FRONTEND=text", "console="+console(t.Image),
+		// With a preseed file this installer speaks on the last console alone; the screen shows at least
+		// what the kernel says.
+		"DEBIAN_FRONTEND=text", "console=tty0", "console="+console(t.Image),
 	), w.err
 }
 

@@ -135,6 +135,7 @@ settle() {
 	others=$(printf '%s' "$verdicts" | sed -n "s/^$number /; /p" | tr -d '\n')
 	case $count in
 	0) reason="no disk fits ($3)${others:-; there is no disk at all, is the driver of its controller missing?}" ;;
+	1) reason="one disk fits ($3), $must:$found$others" ;;
 	*) reason="$count disks fit ($3), $must:$found; name the right ones in the plan under disks.$1, by wwn or serial$others" ;;
 	esac
 }
