@@ -175,7 +175,7 @@ func others() []example {
 		{id: "url-malformed", error: true, edits: []string{"dvd.iso}", "dvd.iso, mirror: http://wei:hunter2@10.22.0.5/}"}, at: "http://wei"},
 		{id: "set-unknown", error: true, edits: []string{"hugepages_1g: 200", "hugepage_1g: 200"}, at: "200}"},
 		{id: "profile-unusable", error: true, edits: []string{"profile: compute", "profile: computer"}, at: "computer\n"},
-		{id: "quorum-too-small", error: true, edits: []string{"nodes:\n", "  database: {profile: database, image: rocky9}\nnodes:\n  - {name: cs-db-01, role: database, mac: \"52:54:00:00:09:01\", addresses: {provision: 10.20.0.91, management: 10.22.0.91}}\n",
+		{id: "quorum-too-small", error: true, edits: []string{"nodes:\n", "  database: {profile: database, image: rocky9, networks: {management: nic1}}\nnodes:\n  - {name: cs-db-01, role: database, mac: \"52:54:00:00:09:01\", addresses: {provision: 10.20.0.91, management: 10.22.0.91}}\n",
 			"gateway: 10.20.0.1,", "gateway: 10.20.0.1, roles: [provision, management],", "10.22.0.1}", "10.22.0.1, default_route: true}"}, at: "{profile: database"},
 	}
 }

@@ -177,7 +177,13 @@ func (c *checker) checkNetworks() {
 		for network := range s.Roles[name].Networks {
 			has = append(slices.Clone(has), s.RolesOf(network)...)
 		}
-		for _, need := range l.needs() {
+		needs := l.needs()
+		if len(needs) > 0 && len(s.Roles[name].Networks) == 0 {
+			c.report(site.SeverityWarning, "role-without-networks", "roles."+name, fmt.Sprintf("map its networks: networks: {%s: bond0}", needs[0].Role),
+				"role %s maps no network: its nodes keep the network of the installer, and somebody else has to set up the rest", name)
+			continue
+		}
+		for _, need := range needs {
 			if !slices.Contains(has, need.Role) {
 				c.report(site.SeverityError, "role-network-missing", "roles."+name, fmt.Sprintf("map a network that has the role: networks: {%s: bond0}, or add %s to the roles of one that is mapped", need.Role, need.Role),
 					"role %s has no %s network: %s", name, need.Role, need.Why)

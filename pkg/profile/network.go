@@ -15,13 +15,13 @@ import (
 // defaultMTU is that of Ethernet, in bytes.
 const defaultMTU = 1500
 
-// network decides the final network of a node. It is nil if the role maps no
-// network to a device: then what the installer set up stays.
+// network decides the final network of a node. It is nil if the plan does not
+// describe one: then what the installer set up stays.
 func network(s *site.Settings, n *site.Node) (*Network, error) {
-	role := s.Roles[n.Role]
-	if len(role.Networks) == 0 {
+	if !s.Wired(n) {
 		return nil, nil
 	}
+	role := s.Roles[n.Role]
 	w := &wiring{s: s, n: n, role: role, nics: s.NICsOf(n), interfaces: map[string]*Interface{}}
 	for _, step := range []func() error{w.bonds, w.networks, w.largestMTU, w.defaultRoute} {
 		if err := step(); err != nil {

@@ -149,6 +149,10 @@ func (c *checker) checkWiring(n *Node, r Role) {
 		return
 	}
 	nics, path := c.plan.NICsOf(n), "roles."+n.Role
+	if !c.plan.Wired(n) && len(r.Bonds) == 0 {
+		c.warn("network-undescribed", path+".networks", "describe the devices under bonds and nics of the role, or under mac or nics of its nodes", "the plan does not say what %s of role %s are made of: its nodes keep the network of the installer", strings.Join(devices(r), ", "), n.Role)
+		return
+	}
 	for _, name := range c.inOrder(n.Role).bonds {
 		b, at := r.Bonds[name], path+".bonds."+name
 		if _, clash := nics[name]; clash {
@@ -170,6 +174,8 @@ func (c *checker) checkWiring(n *Node, r Role) {
 		}
 	}
 }
+
+func devices(r Role) []string { return slices.Compact(slices.Sorted(maps.Values(r.Networks))) }
 
 // order holds the names under a role sorted, because all its nodes ask.
 type order struct{ bonds, networks []string }

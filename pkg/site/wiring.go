@@ -104,6 +104,26 @@ func (s *Settings) NICsOf(n *Node) map[string]NIC {
 	return out
 }
 
+// Wired reports whether the plan describes the devices that the node's role
+// puts networks on. A plan may leave that to somebody else: then the node
+// keeps the network of its installer.
+func (s *Settings) Wired(n *Node) bool {
+	r := s.Roles[n.Role]
+	if len(r.Networks) == 0 {
+		return false
+	}
+	if len(r.Bonds)+len(r.NICs)+len(n.NICs) > 0 {
+		return true
+	}
+	nics := s.NICsOf(n)
+	for _, device := range r.Networks {
+		if _, ok := nics[device]; ok {
+			return true
+		}
+	}
+	return false
+}
+
 // RolesOf tells what the network of a name is for.
 func (s *Settings) RolesOf(network string) []NetworkRole {
 	if roles := s.Networks[network].Roles; len(roles) > 0 {
