@@ -180,6 +180,7 @@ take_apart() {
 		stopped="$stopped $thing"
 	done
 	for device in $devices; do
+		command -v mdadm >/dev/null 2>&1 || break # blank overwrites the superblock as well
 		run mdadm --zero-superblock "$dev/$device" || return 1
 	done
 	for one in $1; do
