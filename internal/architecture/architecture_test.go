@@ -89,4 +89,12 @@ func forbidden(from, to, path string, ours bool) string {
 }
 
 // inside reports two packages of one edge, such as pkg/image and pkg/image/iso.
-func inside(a, b string) bool { return strings.HasPrefix(b, a+"/") || strings.HasPrefix(a, b+"/") }
+// inside tells that both are rooms of one edge.
+func inside(a, b string) bool {
+	for _, edge := range edges() {
+		if in([]string{edge}, a) && in([]string{edge}, b) {
+			return true
+		}
+	}
+	return false
+}
