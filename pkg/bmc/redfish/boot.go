@@ -20,8 +20,8 @@ type boot struct {
 	HTTPBootURI  string `json:"HttpBootUri"`
 	BootOrder    []string
 	BootOptions  common.Link
-	Targets      []string        `json:"BootSourceOverrideTarget@Redfish.AllowableValues"`
-	EnabledKinds []string        `json:"BootSourceOverrideEnabled@Redfish.AllowableValues"`
+	Targets      []string `json:"BootSourceOverrideTarget@Redfish.AllowableValues"`
+	EnabledKinds []string `json:"BootSourceOverrideEnabled@Redfish.AllowableValues"`
 }
 
 // devices are Redfish's names for the devices, the best first.
