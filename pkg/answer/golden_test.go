@@ -1,14 +1,18 @@
 package answer
 
 import (
+	"bytes"
 	"cmp"
+	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"text/template"
 
 	"github.com/rackseed/rackseed/pkg/planfile"
 	"github.com/rackseed/rackseed/pkg/profile"
@@ -159,4 +163,44 @@ func TestScriptsOfRolesParse(t *testing.T) {
 			}
 		}
 	}
+}
+
+// BenchmarkRender526 writes the kickstarts of a large site, each with all its
+// hosts in it, beside text/template putting the same bytes together: what a
+// folder of templates would cost, without quoting or checks.
+func BenchmarkRender526(b *testing.B) {
+	intent := *cast(b)["compute"]
+	intent.Hosts = make([]profile.Host, 526)
+	for n := range intent.Hosts {
+		name := fmt.Sprintf("cs-computer-%04d", n)
+		intent.Hosts[n] = profile.Host{Addr: netip.AddrFrom4([4]byte{10, 22, byte(n >> 8), byte(n)}), Names: []string{name + ".gz.example.net", name}}
+	}
+	one := target(b, rocky9())
+	one.Intent = &intent
+	b.Run("rackseed", func(b *testing.B) {
+		for b.Loop() {
+			for range 526 {
+				render(b, one)
+			}
+		}
+	})
+	b.Run("template", func(b *testing.B) {
+		text := string(render(b, one).Files[0].Data)
+		var hosts strings.Builder
+		for _, h := range intent.Hosts {
+			fmt.Fprintf(&hosts, "%s %s\n", h.Addr, strings.Join(h.Names, " "))
+		}
+		text = strings.ReplaceAll(text, "{{", "{{`{{`}}")
+		text = strings.Replace(text, hosts.String(), "{{range .Hosts}}{{.Addr}}{{range .Names}} {{.}}{{end}}\n{{end}}", 1)
+		text = strings.ReplaceAll(text, intent.Node, "{{.Node}}")
+		parsed := template.Must(template.New("ks").Parse(text))
+		for b.Loop() {
+			for range 526 {
+				var out bytes.Buffer
+				if err := parsed.Execute(&out, &intent); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	})
 }

@@ -47,6 +47,37 @@ func fields() []field {
 		{"limit why", "x", func(t *Target, v string) {
 			t.Intent.Limits = []profile.Limit{{Domain: "root", Item: "nproc", Value: 1, Reason: profile.Reason{Why: v}}}
 		}},
+		{"kernel argument", "x", func(t *Target, v string) { t.Intent.KernelArgs = []profile.KernelArg{{Arg: v}} }},
+		{"kernel argument why", "x", func(t *Target, v string) {
+			t.Intent.KernelArgs = []profile.KernelArg{{Arg: "quiet", Reason: profile.Reason{Why: v}}}
+		}},
+		{"module", "x", func(t *Target, v string) { t.Intent.Modules = []profile.Module{{Name: v}} }},
+		{"module options", "x", func(t *Target, v string) { t.Intent.Modules = []profile.Module{{Name: "kvm", Options: v}} }},
+		{"tuned", "x", func(t *Target, v string) { t.Intent.Tuned.Value = v }},
+		{"thp", "never", func(t *Target, v string) { t.Intent.THP.Value = v }},
+		{"ksm", "on", func(t *Target, v string) { t.Intent.KSM.Value = v }},
+		{"scheduler", "none", func(t *Target, v string) { t.Intent.Schedulers = []profile.Scheduler{{Disks: "hdd", Scheduler: v}} }},
+		{"disks of a scheduler", "nvme", func(t *Target, v string) { t.Intent.Schedulers = []profile.Scheduler{{Disks: v, Scheduler: "none"}} }},
+		{"slice", "x.slice", func(t *Target, v string) { t.Intent.Slices = []profile.Slice{{Unit: v, CPUs: "0"}} }},
+		{"CPUs of a slice", "0-3", func(t *Target, v string) { t.Intent.Slices = []profile.Slice{{Unit: "x.slice", CPUs: v}} }},
+		{"memory of a slice", "1G", func(t *Target, v string) { t.Intent.Slices = []profile.Slice{{Unit: "x.slice", MemoryHigh: v}} }},
+		{"journald key", "x", func(t *Target, v string) { t.Intent.Journald = []profile.Setting{{Key: v, Value: "1"}} }},
+		{"journald value", "x", func(t *Target, v string) { t.Intent.Journald = []profile.Setting{{Key: "k", Value: v}} }},
+		{"host", "x", func(t *Target, v string) {
+			t.Intent.Hosts = []profile.Host{{Addr: t.Intent.Address, Names: []string{v}}}
+		}},
+		{"repository name", "x", func(t *Target, v string) {
+			t.Intent.Repositories = []profile.Repository{{Name: v, URL: "http://x", Suite: "trixie"}}
+		}},
+		{"repository URL", "x", func(t *Target, v string) {
+			t.Intent.Repositories = []profile.Repository{{Name: "x", URL: v, Suite: "trixie"}}
+		}},
+		{"repository key", "x", func(t *Target, v string) {
+			t.Intent.Repositories = []profile.Repository{{Name: "x", URL: "http://x", Key: v, Suite: "trixie"}}
+		}},
+		{"repository suite", "x", func(t *Target, v string) {
+			t.Intent.Repositories = []profile.Repository{{Name: "x", URL: "http://x", Suite: v}}
+		}},
 		{"disk wwn", "x", func(t *Target, v string) { t.Intent.Disks.System = []site.DiskSelector{{WWN: v}} }},
 		{"disk serial", "x", func(t *Target, v string) { t.Intent.Disks.System = []site.DiskSelector{{Serial: v}} }},
 		{"disk path", "x", func(t *Target, v string) { t.Intent.Disks.System = []site.DiskSelector{{ByPath: v}} }},

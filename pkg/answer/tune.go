@@ -26,10 +26,12 @@ func tuneScript(t *Target) (string, error) {
 // verify_text, which prints the script that compares a system with that.
 func tuneFunctions(s *script, t *Target) {
 	i := t.Intent
+	s.b.Grow(64 << 10)
+	hosts := hostLines(s, i)
 	s.say("", "tune_all() {")
 	tuneRepositories(s, t)
 	s.say("", "install_packages")
-	tuneName(s, i)
+	tuneName(s, i, hosts)
 	tuneKernel(s, i)
 	tuneSystem(s, i)
 	tuneAccess(s, i.Access)
@@ -37,7 +39,7 @@ func tuneFunctions(s *script, t *Target) {
 	verifyAtFirstBoot(s, t)
 	tuneFiles(s)
 	s.say("}")
-	check := verifyText(s, t)
+	check := verifyText(s, t, hosts)
 	s.say("", "verify_text() {", fmt.Sprintf("cat <<'%s'", endOfText), strings.TrimSuffix(check, "\n"), endOfText, "}")
 }
 
@@ -56,10 +58,9 @@ func explain(s *script, b *strings.Builder, field string, r profile.Reason) {
 	}
 }
 
-func tuneName(s *script, i *profile.Intent) {
+func tuneName(s *script, i *profile.Intent, lines string) {
 	section(s, "The bare host name: cephadm and Kolla compare it with their own lists.")
 	s.file("0644", "/etc/hostname", s.item("name", i.Node))
-	lines := hostLines(s, i)
 	if lines == "" {
 		section(s, "The plan reserves no address for this node, so /etc/hosts stays as it is.")
 		return
@@ -80,6 +81,7 @@ func hostLines(s *script, i *profile.Intent) string {
 		hosts = []profile.Host{own}
 	}
 	var b strings.Builder
+	b.Grow(64 * len(hosts))
 	for _, h := range hosts {
 		b.WriteString(h.Addr.String())
 		for _, name := range h.Names {

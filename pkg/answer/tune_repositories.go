@@ -50,7 +50,7 @@ func yumRepository(s *script, t *Target, r profile.Repository) {
 			b.WriteString("gpgcheck=0\n\n")
 		}
 	}
-	s.file("0644", "/etc/yum.repos.d/rackseed-"+name+".repo", strings.TrimRight(b.String(), "\n"))
+	s.named("0644", "/etc/yum.repos.d/rackseed-"+name+".repo", strings.TrimRight(b.String(), "\n"))
 }
 
 // aptSource writes a source in the format of deb822 (sources.list(5)).
@@ -65,7 +65,9 @@ func aptSource(s *script, t *Target, r profile.Repository) {
 		s.refuse(field, r.Name, "has no suite: add suite to it, such as: suite: trixie main")
 	}
 	text := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\n", s.address(field, r.URL), s.value(field, suite))
-	if !strings.HasSuffix(suite, "/") {
+	if strings.HasSuffix(suite, "/") {
+		text += "# A flat repository has no components.\n"
+	} else {
 		if components == "" {
 			components = "main"
 		}
@@ -78,7 +80,7 @@ func aptSource(s *script, t *Target, r profile.Repository) {
 		s.call(field, "signing_key", s.address(field, r.Key), key)
 		text += "Signed-By: " + key + "\n"
 	}
-	s.file("0644", "/etc/apt/sources.list.d/rackseed-"+name+".sources", text)
+	s.named("0644", "/etc/apt/sources.list.d/rackseed-"+name+".sources", text)
 }
 
 // codename is what the release of the image is called in repositories.

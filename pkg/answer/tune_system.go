@@ -80,7 +80,7 @@ enabled=false
 		var b strings.Builder
 		explain(s, &b, "tuned", i.Tuned.Reason)
 		fmt.Fprintf(&b, "isolated_cores=%s\n", s.cpus("isolated_cpus", cpus))
-		s.file("0644", "/etc/tuned/"+s.item("tuned", name)+"-variables.conf", b.String())
+		s.named("0644", "/etc/tuned/"+s.item("tuned", name)+"-variables.conf", b.String())
 	}
 	s.say(fmt.Sprintf("put 0644 /etc/tuned/active_profile <<'%s'", endOfText), s.item("tuned", name)+strings.TrimPrefix(tunedProfiles(i), name), endOfText)
 	s.say(fmt.Sprintf("put 0644 /etc/tuned/profile_mode <<'%s'", endOfText), "manual", endOfText)
@@ -156,7 +156,7 @@ func tuneSlices(s *script, slices []profile.Slice) {
 		if p.MemoryHigh != "" {
 			fmt.Fprintf(&b, "MemoryHigh=%s\n", s.item(field, p.MemoryHigh))
 		}
-		s.file("0644", slicePath(s.item("slices", p.Unit)), b.String())
+		s.named("0644", slicePath(s.item("slices", p.Unit)), b.String())
 	}
 }
 

@@ -12,13 +12,14 @@ import (
 func verifyScript(t *Target) (string, error) {
 	s := newScript("")
 	tuneFunctions(s, t)
-	return verifyText(s, t), s.err
+	return verifyText(s, t, hostLines(s, t.Intent)), s.err
 }
 
 // verifyText is the check of everything that s has written so far.
-func verifyText(s *script, t *Target) string {
+func verifyText(s *script, t *Target, hosts string) string {
 	i := t.Intent
 	v := newScript(fmt.Sprintf("rackseed-verify compares this system with what %s must be, and prints one deviation a line.", i.Node))
+	v.b.Grow(32 << 10)
 	v.piece("verify")
 	if i.Network != nil {
 		v.piece("net-ports")
@@ -27,8 +28,8 @@ func verifyText(s *script, t *Target) string {
 	v.say("", "checks() {")
 	check := func(field, command string, args ...string) { v.call(field, "\t"+command, args...) }
 	check("name", "host_name", i.Node)
-	if lines := hostLines(s, i); lines != "" {
-		check("hosts", "hosts_block", sum(lines))
+	if hosts != "" {
+		check("hosts", "hosts_block", sum(hosts))
 	}
 	if i.Address.IsValid() {
 		check("name", "resolves", ownAddress(i), i.Node)

@@ -119,7 +119,11 @@ func (w *words) address(field, v string) string {
 
 // onlyOf reports that s holds ASCII letters, digits and extra, nothing else.
 func onlyOf(s, extra string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune(extra, c))
-	})
+	for n := range len(s) {
+		c := s[n]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c < utf8.RuneSelf && strings.IndexByte(extra, c) >= 0) {
+			return false
+		}
+	}
+	return true
 }
