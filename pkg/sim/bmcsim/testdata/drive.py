@@ -7,6 +7,9 @@ warnings.filterwarnings("ignore")
 import sushy
 from sushy import auth
 
+# Debian's package lacks the data files of the standard registries.
+sushy.Sushy._get_standard_message_registry_collection = lambda self: []
+
 url, user, password, image = sys.argv[1:]
 root = sushy.Sushy(url, verify=False, auth=auth.SessionAuth(user, password))
 system = root.get_system()
@@ -29,8 +32,8 @@ def overridden():
     return boot.enabled, boot.target, boot.mode
 
 
-say("system", system.manufacturer, system.model, system.serial_number, system.power_state)
-say("memory", system.memory_summary.size_gib, "processors", system.processors.summary.count)
+say("system", system.manufacturer, system.sku, system.serial_number, system.power_state)
+say("memory", system.memory_summary.size_gib, "threads", system.processors.summary.count)
 say("ports", *sorted(system.ethernet_interfaces.summary))
 say("drives", *[d.serial_number for s in system.storage.get_members() for d in s.drives])
 say("can reset", *sorted(v.value for v in system.get_allowed_reset_system_values()))
