@@ -1,0 +1,304 @@
+// Package batch does one thing to many BMCs: the canaries first, so many at a
+// time, so many in a rack, the power-ons apart, and no more once too many
+// failed. A BMC that is dead costs nobody's time but its own.
+package batch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/bmc"
+)
+
+// Options say how a batch goes about it. The zero value goes on with
+// everything at DefaultParallel.
+type Options struct {
+	Parallel    int           // BMCs at a time; zero means DefaultParallel
+	PerRack     int           // BMCs of one rack at a time; zero means no bound
+	Stagger     time.Duration // between two power-ons
+	Canary      int           // the first so many must succeed before the rest begins
+	MaxFailures int           // begin no more after so many failed; zero means go on
+	Deadline    time.Duration // of one BMC, retries included; zero means what the task takes
+	Tries       int           // conversations with a BMC that does not answer or is busy; zero means 3
+	Patience    bmc.Patience
+
+	Dial bmc.Dialer
+	// Sessions keeps every BMC to one session at a time, in this batch and in
+	// all that share it; nil means this batch alone.
+	Sessions *Sessions
+	// Before is called when a power action is about to be sent: once it
+	// returns nil, the action is on record.
+	Before func(ctx context.Context, target string, action bmc.PowerAction) error
+	// Past is what an earlier run of the same batch came to, by target.
+	Past map[string]Past
+
+	Clock  func() time.Time                        // nil means time.Now
+	Jitter func(limit time.Duration) time.Duration // nil means evenly between zero and limit
+}
+
+// DefaultParallel keeps a laptop's sockets and a BMC network's switches well
+// below what they bear.
+const DefaultParallel = 32
+
+// idle is how long a session may wait for its turn to switch a machine on. An
+// IPMI session ends by itself after 60 s (IPMI 2.0 section 6.12.15).
+const idle = 30 * time.Second
+
+func (o Options) withDefaults(t Task) Options {
+	if o.Parallel <= 0 {
+		o.Parallel = DefaultParallel
+	}
+	if o.Tries <= 0 {
+		o.Tries = 3
+	}
+	if o.Deadline <= 0 {
+		o.Deadline = t.Takes
+	}
+	if o.Deadline <= 0 {
+		o.Deadline = 2 * time.Minute
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Jitter == nil {
+		o.Jitter = func(limit time.Duration) time.Duration { return rand.N(limit + 1) }
+	}
+	if o.Sessions == nil {
+		o.Sessions = &Sessions{}
+	}
+	if o.Stagger > 0 && t.Energizes {
+		// Whoever is let in must get its turn before its session is idle for too long.
+		o.Parallel = min(o.Parallel, max(1, int(idle/o.Stagger)))
+		o.Deadline += max(idle, o.Stagger)
+	}
+	return o
+}
+
+// Past is what an earlier run did with one target.
+type Past struct {
+	Done    bool
+	Message string            // of the earlier run, where it is done
+	Issued  []bmc.PowerAction // on record as about to be sent, in order
+}
+
+// Phase is how far a target has come.
+type Phase string
+
+// The phases of a target. The last three are final.
+const (
+	Running    Phase = "running"
+	Retrying   Phase = "retrying"
+	Done       Phase = "done"
+	Failed     Phase = "failed"
+	NotStarted Phase = "not started"
+)
+
+// Change is one step of one target.
+type Change struct {
+	Target string  `json:"target"`
+	Phase  Phase   `json:"phase"`
+	What   string  `json:"what"`             // in words
+	Result *Result `json:"result,omitempty"` // in the final phases
+}
+
+// Result is what became of one target.
+type Result struct {
+	Target   string        `json:"target"`
+	Address  string        `json:"address"`
+	Rack     string        `json:"rack,omitempty"`
+	OK       bool          `json:"ok"`
+	Phase    Phase         `json:"phase"`
+	Message  string        `json:"message"`
+	Fix      string        `json:"fix,omitempty"` // the next step, where it failed
+	Data     any           `json:"data,omitempty"`
+	Steps    bmc.Steps     `json:"steps,omitempty"`
+	Took     time.Duration `json:"-"` // in JSON as seconds
+	Attempts int           `json:"attempts"`
+	Known    bmc.Known     `json:"known,omitzero"`
+	Err      error         `json:"-"`
+}
+
+// MarshalJSON gives the time in seconds.
+func (r Result) MarshalJSON() ([]byte, error) {
+	type plain Result
+	return json.Marshal(struct {
+		plain
+		Seconds float64 `json:"seconds"`
+	}{plain(r), r.Took.Round(time.Millisecond).Seconds()})
+}
+
+// Run does the task to every target and gives the results in their order. It
+// returns when everything that was begun has ended and every session is
+// closed; a cancelled ctx makes that soon. observe gets one change at a time,
+// and may be nil.
+func Run(ctx context.Context, o Options, targets []bmc.Target, task Task, observe func(Change)) []Result {
+	r := &run{o: o.withDefaults(task), task: task, targets: targets, results: make([]Result, len(targets)), ended: make(chan int), observe: observe}
+	r.queue = newQueue(r.o, targets)
+	for i, t := range targets {
+		r.results[i] = Result{Target: t.Name, Address: t.Address, Rack: t.Rack, Known: t.Known}
+		if past := o.Past[t.Name]; past.Done {
+			r.finish(i, Done, past.Message, true)
+		}
+	}
+	for running := 0; ; running-- {
+		for i, ok := r.queue.next(ctx.Err() != nil); ok; i, ok = r.queue.next(ctx.Err() != nil) {
+			running++
+			go func() {
+				r.one(ctx, i)
+				r.ended <- i
+			}()
+		}
+		if running == 0 {
+			break
+		}
+		i := <-r.ended
+		r.queue.end(i, r.results[i].OK)
+	}
+	why := r.queue.why
+	if why == "" {
+		why = "cancelled"
+	}
+	for i, left := range r.queue.waiting {
+		if left {
+			r.finish(i, NotStarted, "not started: "+why, false)
+		}
+	}
+	return r.results
+}
+
+type run struct {
+	o       Options
+	task    Task
+	targets []bmc.Target
+	queue   *queue
+	results []Result // each written by the goroutine of its target
+	ended   chan int
+	gate    gate
+
+	mu      sync.Mutex
+	observe func(Change)
+}
+
+func (r *run) say(c Change) {
+	if r.observe == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.observe(c)
+}
+
+func (r *run) finish(i int, p Phase, message string, ok bool) {
+	res := &r.results[i]
+	res.Phase, res.Message, res.OK = p, message, ok
+	final := *res
+	r.say(Change{Target: res.Target, Phase: p, What: message, Result: &final})
+}
+
+// one has its conversation with a target, again if the BMC was away or busy.
+func (r *run) one(ctx context.Context, i int) {
+	t, res := r.targets[i], &r.results[i]
+	start := r.o.Clock()
+	r.say(Change{Target: t.Name, Phase: Running, What: r.task.Name})
+	release, err := r.o.Sessions.acquire(ctx, t.Address)
+	if err == nil {
+		limited, cancel := context.WithTimeout(ctx, r.o.Deadline)
+		err = r.tries(limited, i)
+		if limited.Err() != nil && ctx.Err() == nil && err != nil {
+			err = fmt.Errorf("gave up after %s: %w", r.o.Deadline, err)
+		}
+		cancel()
+		release()
+	}
+	res.Took = r.o.Clock().Sub(start)
+	if err != nil {
+		res.Err, res.Fix = err, advice(err)
+		r.finish(i, Failed, words(ctx, err), false)
+		return
+	}
+	r.finish(i, Done, res.Message, true)
+}
+
+func (r *run) tries(ctx context.Context, i int) error {
+	t, res := r.targets[i], &r.results[i]
+	issued := append([]bmc.PowerAction(nil), r.o.Past[t.Name].Issued...)
+	for {
+		res.Attempts++
+		err := r.converse(ctx, i, &issued)
+		if err == nil || !worthRetrying(err, issued) || res.Attempts >= r.o.Tries || ctx.Err() != nil {
+			return err
+		}
+		wait := r.o.Jitter(backoff(res.Attempts))
+		r.say(Change{Target: t.Name, Phase: Retrying, What: fmt.Sprintf("%v: trying again in %s", err, wait.Round(100*time.Millisecond))})
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
+}
+
+// converse opens a session, does the task and logs out, even where ctx has
+// ended: a session that is left behind is one of four that a BMC has.
+func (r *run) converse(ctx context.Context, i int, issued *[]bmc.PowerAction) error {
+	t, res := r.targets[i], &r.results[i]
+	t.Known = res.Known
+	d, err := r.o.Dial(ctx, t)
+	if err != nil {
+		return fmt.Errorf("opening a session: %w", err)
+	}
+	s := &Session{Driver: d, Target: t, Patience: r.o.Patience, Issued: *issued}
+	s.before = func(a bmc.PowerAction) error {
+		if err := r.gate.wait(ctx, r.o, a); err != nil {
+			return err
+		}
+		if r.o.Before != nil {
+			if err := r.o.Before(ctx, t.Name, a); err != nil {
+				return err
+			}
+		}
+		*issued = append(*issued, a)
+		r.say(Change{Target: t.Name, Phase: Running, What: "power " + string(a) + " issued"})
+		return nil
+	}
+	out, err := r.task.Do(ctx, s)
+	res.Message, res.Data = out.Message, out.Data
+	res.Steps = append(res.Steps, out.Steps...)
+	res.Known = d.Known()
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if closing := d.Close(leaving); closing != nil {
+		res.Steps = append(res.Steps, bmc.Step{What: "logging out", Err: closing.Error()})
+	}
+	return err
+}
+
+// gate lets one machine at a time be switched on.
+type gate struct {
+	mu   sync.Mutex
+	next time.Time
+}
+
+func (g *gate) wait(ctx context.Context, o Options, a bmc.PowerAction) error {
+	if o.Stagger <= 0 || a != bmc.ActionOn {
+		return nil
+	}
+	g.mu.Lock()
+	now := o.Clock()
+	at := g.next
+	if at.Before(now) {
+		at = now
+	}
+	g.next = at.Add(o.Stagger)
+	g.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(at.Sub(now)):
+		return nil
+	}
+}

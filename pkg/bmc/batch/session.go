@@ -1,0 +1,93 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/bmc"
+)
+
+// Sessions keeps every BMC to one conversation at a time. The zero value is
+// ready.
+type Sessions struct {
+	mu   sync.Mutex
+	held map[string]chan struct{} // closed when the holder is done
+}
+
+// acquire waits until nobody else talks to the BMC at address.
+func (s *Sessions) acquire(ctx context.Context, address string) (release func(), err error) {
+	for {
+		s.mu.Lock()
+		other, taken := s.held[address]
+		if !taken {
+			if s.held == nil {
+				s.held = map[string]chan struct{}{}
+			}
+			mine := make(chan struct{})
+			s.held[address] = mine
+			s.mu.Unlock()
+			return func() {
+				s.mu.Lock()
+				delete(s.held, address)
+				s.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for another job that talks to this BMC: %w", ctx.Err())
+		}
+	}
+}
+
+// worthRetrying: a BMC that was away or busy may be back. A reset is not sent
+// twice, because nothing shows whether the first one was carried out.
+func worthRetrying(err error, issued []bmc.PowerAction) bool {
+	return (errors.Is(err, bmc.ErrUnreachable) || errors.Is(err, bmc.ErrBusy)) && !slices.Contains(issued, bmc.ActionReset)
+}
+
+// backoff bounds the wait before the next try: 1 s, 2 s, 4 s, … 30 s.
+func backoff(attempt int) time.Duration {
+	if attempt > 5 {
+		return 30 * time.Second
+	}
+	return min(time.Second<<(attempt-1), 30*time.Second)
+}
+
+// words is an error as an operator reads it.
+func words(ctx context.Context, err error) string {
+	switch {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return "cancelled"
+	default:
+		return err.Error()
+	}
+}
+
+// advice is the next step after an error.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, bmc.ErrLogin):
+		return "give the user name and password of this BMC; most BMCs lock an account after a few wrong ones"
+	case errors.Is(err, bmc.ErrCertificate):
+		return "find out why it changed; if it was renewed, give the new one with --pin"
+	case errors.Is(err, bmc.ErrUntrusted):
+		return "give the CA that signed it with --ca, or the certificate itself with --pin"
+	case errors.Is(err, bmc.ErrUnreachable):
+		return "look at its cable, its address and whether IPMI over LAN or Redfish is switched on"
+	case errors.Is(err, bmc.ErrBusy):
+		return "wait until other sessions have ended, or reset the BMC"
+	case errors.Is(err, bmc.ErrNotStored):
+		return "look at the console; the BMC accepted the order and did not follow it"
+	case errors.Is(err, bmc.ErrUnsupported):
+		return "try the other protocol with --protocol"
+	default:
+		return ""
+	}
+}
