@@ -66,15 +66,15 @@ func (s *script) call(field, command string, args ...string) {
 }
 
 // file adds a call of put, which makes a file of the target what is given.
-func (s *script) file(mode, path, text string) { s.put(mode, path, path, text) }
+func (s *script) file(path, text string) { s.put(path, path, text) }
 
 // named is file for a path that a plan has a part in.
-func (s *script) named(mode, path, text string) { s.put(mode, path, s.shell("file", path), text) }
+func (s *script) named(path, text string) { s.put(path, s.shell("file", path), text) }
 
-func (s *script) put(mode, path, word, text string) {
+func (s *script) put(path, word, text string) {
 	text = strings.TrimSuffix(text, "\n")
 	s.files = append(s.files, written{path, text + "\n"})
-	s.say(fmt.Sprintf("put %s %s <<'%s'", mode, word, endOfText), text, endOfText)
+	s.say(fmt.Sprintf("put 0644 %s <<'%s'", word, endOfText), text, endOfText)
 }
 
 // text is the finished script.

@@ -60,7 +60,7 @@ func explain(s *script, b *strings.Builder, field string, r profile.Reason) {
 
 func tuneName(s *script, i *profile.Intent, lines string) {
 	section(s, "The bare host name: cephadm and Kolla compare it with their own lists.")
-	s.file("0644", "/etc/hostname", s.item("name", i.Node))
+	s.file("/etc/hostname", s.item("name", i.Node))
 	if lines == "" {
 		section(s, "The plan reserves no address for this node, so /etc/hosts stays as it is.")
 		return
@@ -149,7 +149,7 @@ func verifyAtFirstBoot(s *script, t *Target) {
 	if t.reports() == "" {
 		return
 	}
-	s.file("0644", "/etc/systemd/system/rackseed-verify.service", verifyUnit)
+	s.file("/etc/systemd/system/rackseed-verify.service", verifyUnit)
 	section(s, "Where to report; it goes once the report was taken.")
 	s.say("folder 0700 /etc/rackseed", fmt.Sprintf("put 0600 /etc/rackseed/report <<'%s'", endOfText), s.line("report URL", t.reports()), endOfText)
 	s.call("service", "enable_unit", "rackseed-verify")

@@ -29,7 +29,7 @@ func tuneKernel(s *script, i *profile.Intent) {
 			fmt.Fprintf(&b, "%s = %s\n", s.item("sysctl key", v.Key), s.value(field, v.Value))
 		}
 		section(s, "Kernel parameters, in force from the next boot.")
-		s.file("0644", "/etc/sysctl.d/60-rackseed.conf", b.String())
+		s.file("/etc/sysctl.d/60-rackseed.conf", b.String())
 	}
 	tuneMemory(s, i)
 }
@@ -62,11 +62,11 @@ func tuneModules(s *script, modules []profile.Module) {
 	}
 	if load.Len() > 0 {
 		section(s, "Modules are there before systemd-sysctl sets what belongs to them.")
-		s.file("0644", "/etc/modules-load.d/60-rackseed.conf", load.String())
+		s.file("/etc/modules-load.d/60-rackseed.conf", load.String())
 	}
 	if options.Len() > 0 {
 		section(s, "Options of modules.")
-		s.file("0644", "/etc/modprobe.d/60-rackseed.conf", options.String())
+		s.file("/etc/modprobe.d/60-rackseed.conf", options.String())
 	}
 }
 
@@ -90,7 +90,7 @@ func tuneMemory(s *script, i *profile.Intent) {
 		return
 	}
 	section(s, "Transparent huge pages and merging of equal pages.")
-	s.file("0644", "/etc/tmpfiles.d/60-rackseed.conf", b.String())
+	s.file("/etc/tmpfiles.d/60-rackseed.conf", b.String())
 	if i.KSM.Value == "off" {
 		s.call("ksm", "disable_unit", "ksm", "ksmtuned")
 	}

@@ -50,7 +50,7 @@ func yumRepository(s *script, t *Target, r profile.Repository) {
 			b.WriteString("gpgcheck=0\n\n")
 		}
 	}
-	s.named("0644", "/etc/yum.repos.d/rackseed-"+name+".repo", strings.TrimRight(b.String(), "\n"))
+	s.named("/etc/yum.repos.d/rackseed-"+name+".repo", strings.TrimRight(b.String(), "\n"))
 }
 
 // aptSource writes a source in the format of deb822 (sources.list(5)).
@@ -80,7 +80,7 @@ func aptSource(s *script, t *Target, r profile.Repository) {
 		s.call(field, "signing_key", s.address(field, r.Key), key)
 		text += "Signed-By: " + key + "\n"
 	}
-	s.named("0644", "/etc/apt/sources.list.d/rackseed-"+name+".sources", text)
+	s.named("/etc/apt/sources.list.d/rackseed-"+name+".sources", text)
 }
 
 // codename is what the release of the image is called in repositories.

@@ -27,10 +27,10 @@ func tuneLimits(s *script, limits []profile.Limit) {
 		fmt.Fprintf(&b, "%s - %s %d\n", s.item(field, l.Domain), s.item(field, l.Item), l.Value)
 	}
 	section(s, "Limits of login sessions, and of whatever else passes PAM.")
-	s.file("0644", "/etc/security/limits.d/60-rackseed.conf", b.String())
+	s.file("/etc/security/limits.d/60-rackseed.conf", b.String())
 	if n := openFiles(limits); n > 0 {
 		section(s, "Services do not pass PAM. The hard limit stays at systemd's own: a container engine raises its own up to it.")
-		s.file("0644", "/etc/systemd/system.conf.d/60-rackseed.conf", fmt.Sprintf("[Manager]\nDefaultLimitNOFILE=%d:%d\n", n, max(n, systemdHardFiles)))
+		s.file("/etc/systemd/system.conf.d/60-rackseed.conf", fmt.Sprintf("[Manager]\nDefaultLimitNOFILE=%d:%d\n", n, max(n, systemdHardFiles)))
 	}
 }
 
@@ -68,7 +68,7 @@ func tuneTuned(s *script, i *profile.Intent) {
 	}
 	section(s, "The profile of tuned.")
 	if len(i.Schedulers) > 0 {
-		s.file("0644", "/etc/tuned/"+disksProfile+"/tuned.conf", `# Written by Rackseed: without this, tuned sets another read-ahead after the rules of udev.
+		s.file("/etc/tuned/"+disksProfile+"/tuned.conf", `# Written by Rackseed: without this, tuned sets another read-ahead after the rules of udev.
 [main]
 summary=Leaves schedulers and read-ahead to the rules of udev
 
@@ -80,7 +80,7 @@ enabled=false
 		var b strings.Builder
 		explain(s, &b, "tuned", i.Tuned.Reason)
 		fmt.Fprintf(&b, "isolated_cores=%s\n", s.cpus("isolated_cpus", cpus))
-		s.named("0644", "/etc/tuned/"+s.item("tuned", name)+"-variables.conf", b.String())
+		s.named("/etc/tuned/"+s.item("tuned", name)+"-variables.conf", b.String())
 	}
 	s.say(fmt.Sprintf("put 0644 /etc/tuned/active_profile <<'%s'", endOfText), s.item("tuned", name)+strings.TrimPrefix(tunedProfiles(i), name), endOfText)
 	s.say(fmt.Sprintf("put 0644 /etc/tuned/profile_mode <<'%s'", endOfText), "manual", endOfText)
@@ -127,7 +127,7 @@ func tuneSchedulers(s *script, schedulers []profile.Scheduler) {
 		b.WriteByte('\n')
 	}
 	section(s, "How disks queue, by their kind.")
-	s.file("0644", "/etc/udev/rules.d/60-rackseed-disks.rules", b.String())
+	s.file("/etc/udev/rules.d/60-rackseed-disks.rules", b.String())
 }
 
 func tuneSlices(s *script, slices []profile.Slice) {
@@ -156,7 +156,7 @@ func tuneSlices(s *script, slices []profile.Slice) {
 		if p.MemoryHigh != "" {
 			fmt.Fprintf(&b, "MemoryHigh=%s\n", s.item(field, p.MemoryHigh))
 		}
-		s.named("0644", slicePath(s.item("slices", p.Unit)), b.String())
+		s.named(slicePath(s.item("slices", p.Unit)), b.String())
 	}
 }
 
@@ -176,5 +176,5 @@ func tuneJournald(s *script, settings []profile.Setting) {
 		fmt.Fprintf(&b, "%s=%s\n", s.item("journald key", v.Key), s.value(field, v.Value))
 	}
 	section(s, "The journal.")
-	s.file("0644", "/etc/systemd/journald.conf.d/60-rackseed.conf", b.String())
+	s.file("/etc/systemd/journald.conf.d/60-rackseed.conf", b.String())
 }
