@@ -196,6 +196,7 @@ func (b *board) show(w http.ResponseWriter, path string) {
 	if !b.noETag {
 		w.Header().Set("ETag", b.etag())
 	}
+	doc["@odata.id"] = path
 	_ = json.NewEncoder(w).Encode(doc)
 }
 
@@ -316,4 +317,12 @@ func dial(t *testing.T, b *board) bmc.Driver {
 		}
 	})
 	return d
+}
+
+func encoded(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }

@@ -26,6 +26,9 @@ type failure struct {
 	status int      // of HTTP, zero without an answer
 	ids    []string // of the messages in the answer
 	kinds  []error
+
+	refused bool // nobody listens
+	full    bool // no session is free
 }
 
 func (f *failure) Error() string   { return f.text }
@@ -81,6 +84,7 @@ func (d *driver) fault(ctx context.Context, method, path string, err error) erro
 		reason = bmc.ErrUnreachable.Error() + " in time"
 	case isConnection(err):
 		f.kinds = []error{bmc.ErrUnreachable}
+		f.refused = errors.Is(err, syscall.ECONNREFUSED)
 		reason = bmc.ErrUnreachable.Error() + ": " + unwrapURL(err).Error()
 	default:
 		reason = unwrapURL(err).Error()
@@ -135,6 +139,7 @@ func (d *driver) refusal(what string, answer *common.Error) error {
 	switch code := f.status; {
 	case f.says("SessionLimitExceeded", "NoFreeSessions", "MaxSessionsReached", "CreateLimitReachedForResource"):
 		f.kinds = []error{bmc.ErrBusy}
+		f.full = true
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		f.kinds = []error{bmc.ErrLogin}
 	case code == http.StatusServiceUnavailable:

@@ -147,16 +147,18 @@ type serviceRoot struct {
 // connect has gofish read the service root, which needs no login.
 func (d *driver) connect(ctx context.Context) error {
 	keep := &keeper{next: d.carrier}
-	err := d.carrier.during(ctx, func() error {
-		client, err := gofish.ConnectContext(context.WithoutCancel(ctx), gofish.ClientConfig{
-			Endpoint:   d.base,
-			HTTPClient: &http.Client{Transport: keep, CheckRedirect: notElsewhere},
+	err := d.persist(ctx, http.MethodGet, func() error {
+		err := d.carrier.during(ctx, func() error {
+			client, err := gofish.ConnectContext(context.WithoutCancel(ctx), gofish.ClientConfig{
+				Endpoint:   d.base,
+				HTTPClient: &http.Client{Transport: keep, CheckRedirect: notElsewhere},
+			})
+			d.client = client
+			return err
 		})
-		d.client = client
-		return err
+		return d.fault(ctx, http.MethodGet, common.DefaultServiceRoot, err)
 	})
 	if err != nil {
-		err = d.fault(ctx, http.MethodGet, common.DefaultServiceRoot, err)
 		if status(err) == 0 && !errors.Is(err, bmc.ErrCertificate) && !errors.Is(err, bmc.ErrUntrusted) &&
 			!errors.Is(err, bmc.ErrUnreachable) && !errors.Is(err, context.Canceled) {
 			// It has a web server, and not this one.
@@ -191,12 +193,15 @@ func (d *driver) login(ctx context.Context) error {
 		return nil
 	}
 	var key *gofishredfish.AuthToken
-	err = d.carrier.during(ctx, func() error {
-		var err error
-		key, err = gofishredfish.CreateSession(d.client, sessions, d.target.Username, d.target.Password.Reveal())
-		return err
+	err = d.persist(ctx, http.MethodPost, func() error {
+		err := d.carrier.during(ctx, func() error {
+			var err error
+			key, err = gofishredfish.CreateSession(d.client, sessions, d.target.Username, d.target.Password.Reveal())
+			return err
+		})
+		return d.fault(ctx, http.MethodPost, sessions, err)
 	})
-	if err := d.fault(ctx, http.MethodPost, sessions, err); err != nil {
+	if err != nil {
 		if errors.Is(err, bmc.ErrUnsupported) {
 			d.basic()
 			return nil
@@ -242,15 +247,11 @@ func (d *driver) Close(ctx context.Context) error {
 	d.session = ""
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(d.options.Timeout, 10*time.Second))
 	defer cancel()
-	err := d.carrier.during(ctx, func() error {
-		resp, err := d.client.Delete(session)
-		if err == nil {
-			resp.Body.Close()
-		}
+	err := d.persist(ctx, http.MethodDelete, func() error {
+		_, err := d.once(ctx, http.MethodDelete, session, nil, nil)
 		return err
 	})
 	d.carrier.authorize(authorization{})
-	err = d.fault(ctx, http.MethodDelete, session, err)
 	if err != nil && (status(err) == http.StatusNotFound || status(err) == http.StatusUnauthorized) {
 		return nil // it is gone, which is what was wanted
 	}

@@ -35,24 +35,32 @@ func replay(resp *http.Response) ([]byte, error) {
 // do sends one request, again after a moment if the BMC stumbled and the
 // request may be repeated, and again after a login if the session is gone.
 func (d *driver) do(ctx context.Context, method, path string, body any, headers map[string]string) (answer, error) {
+	var a answer
+	send := func() error {
+		var err error
+		a, err = d.once(ctx, method, path, body, headers)
+		return err
+	}
+	err := d.persist(ctx, method, send)
+	if status(err) != http.StatusUnauthorized || d.session == "" {
+		return a, err
+	}
+	if err := d.login(ctx); err != nil {
+		return answer{}, fmt.Errorf("logging in again after the session was lost: %w", err)
+	}
+	return a, d.persist(ctx, method, send)
+}
+
+// persist tries three times what may be repeated.
+func (d *driver) persist(ctx context.Context, method string, try func() error) error {
 	const tries = 3
-	again := true
-	for try := 1; ; try++ {
-		a, err := d.once(ctx, method, path, body, headers)
-		switch {
-		case err == nil:
-			return a, nil
-		case status(err) == http.StatusUnauthorized && d.session != "" && again:
-			again = false
-			if err := d.login(ctx); err != nil {
-				return answer{}, fmt.Errorf("logging in again after the session was lost: %w", err)
-			}
-			continue
-		case try == tries || !repeatable(method, err):
-			return a, err
+	for n := 1; ; n++ {
+		err := try()
+		if err == nil || n == tries || !repeatable(method, err) {
+			return err
 		}
-		if err := pause(ctx, time.Duration(try)*d.options.Poll/4); err != nil {
-			return a, err
+		if pause(ctx, time.Duration(n)*d.options.Poll/4) != nil {
+			return err
 		}
 	}
 }
@@ -61,16 +69,24 @@ func (d *driver) do(ctx context.Context, method, path string, body any, headers 
 // What stumbles here and there is a BMC's web server; one that does not
 // answer in time is not asked for three times as long.
 func repeatable(method string, err error) bool {
-	if method == http.MethodPost || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return false
 	}
-	switch status(err) {
+	var f *failure
+	if !errors.As(err, &f) {
+		return false
+	}
+	switch f.status {
 	case 0:
-		return errors.Is(err, bmc.ErrUnreachable) && !strings.Contains(err.Error(), "refused")
+		return method != http.MethodPost && errors.Is(err, bmc.ErrUnreachable) && !f.refused
 	case http.StatusInternalServerError:
 		return method == http.MethodGet
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		return method != http.MethodPost
+	case http.StatusServiceUnavailable:
+		// Nothing was done, by the meaning of the status; a BMC that is full
+		// is not emptier in a second.
+		return !f.full
 	}
 	return false
 }
