@@ -34,12 +34,12 @@ test: loaders test-packages ## every test; skipped ones are listed by name at th
 	   $(GO) test -json -p 1 -parallel 3 -timeout 18m $$(hack/packages.sh slow); } | $(SUMMARY)
 
 test-packages:
-	@hack/debian-packages.sh go-race clients firmware answers bundle
+	@hack/debian-packages.sh go-race clients firmware answers bundle bmc
 	@test/bundle/root.sh .cache/bundle >/dev/null || echo "tests that run a bundle in Debian will be skipped, by name"
 	@hack/netboot-iso.sh >/dev/null || echo "tests that start Debian's installer will be skipped, by name"
 
 race: ## the unit tests under the race detector, three times
-	@hack/debian-packages.sh go-race clients
+	@hack/debian-packages.sh go-race clients bmc
 	@$(GO) test -race -count=3 -json -timeout 20m $$(hack/packages.sh fast) | $(SUMMARY)
 
 lint: ## formatting, go vet, golangci-lint (pinned in tools/go.mod), shell scripts

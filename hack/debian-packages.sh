@@ -11,6 +11,7 @@ group() {
 	# On its own: it has services, which a machine that people work on is better off without.
 	seeds) echo cloud-init ;;
 	firmware) echo qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu xorriso mtools dnsmasq-base iproute2 tcpdump ;;
+	bmc) echo redfishtool python3-sushy ;;
 	bundle) echo debootstrap debian-archive-keyring util-linux iproute2 ;;
 	bench) echo iproute2 nftables xorriso dnsmasq-base kea-dhcp4-server isc-dhcp-server tftpd-hpa nginx-light ;;
 	install) echo apt-utils dpkg-dev cpio kmod openssh-client xorriso ;;

@@ -42,6 +42,17 @@ func Faults() []Fault { return []Fault{LateLink, PowerCut, AmbiguousDisk, Crash,
 // Recovers reports whether a machine with this fault still becomes ready.
 func (f Fault) Recovers() bool { return f == NoFault || f == LateLink || f == PowerCut }
 
+// Source is what a machine boots from.
+type Source string
+
+// The sources.
+const (
+	FromNetwork Source = ""       // then from disk
+	FromDisk    Source = "disk"   // from the network if it is blank
+	FromSetup   Source = "setup"  // the firmware's menu, where it waits for somebody
+	FromMedium  Source = "medium" // a system that does nothing
+)
+
 // Site is where the machines stand: the relay to the daemon, and how fast
 // time goes.
 type Site struct {
@@ -62,6 +73,9 @@ type Machine struct {
 	Serial   string
 	Firmware Firmware
 	Fault    Fault
+	// NextBoot is what a BMC tells the firmware, asked at every start; nil is
+	// FromNetwork.
+	NextBoot func() Source
 
 	addr netip.Addr // from DHCP
 	once sync.Once  // faults that happen once
@@ -105,7 +119,7 @@ func (m *Machine) Run(ctx context.Context) {
 			m.say("no link")
 			continue
 		}
-		err := m.netboot(ctx)
+		err := m.start(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -119,6 +133,23 @@ func (m *Machine) Run(ctx context.Context) {
 			m.wait(ctx, retryTime)
 		}
 	}
+}
+
+// start is one try; errLocal hands over to the disk.
+func (m *Machine) start(ctx context.Context) error {
+	source := FromNetwork
+	if m.NextBoot != nil {
+		source = m.NextBoot()
+	}
+	switch {
+	case source == FromDisk && m.disk.reports != "":
+		return errLocal
+	case source == FromSetup || source == FromMedium:
+		m.say("waits", "at", source)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return m.netboot(ctx)
 }
 
 // runSystem is the installed system's first boot: it says what differs from

@@ -39,7 +39,7 @@ func (b *BMC) answer(w http.ResponseWriter, r *http.Request) func(http.ResponseW
 	b.settle()
 	res, found := b.find(at)
 	b.mu.Unlock()
-	login := at == sessionsPath && r.Method == http.MethodPost
+	login := (at == sessionsPath || at == sessionsPath+"/Members") && r.Method == http.MethodPost
 	if !(found && res.open) && !login {
 		if p := b.authenticate(r, at); p != nil {
 			if p.status == http.StatusUnauthorized {
