@@ -141,6 +141,7 @@ type Boot struct {
 	Mode       BootMode `json:"mode,omitempty"`
 	URL        string   `json:"url,omitempty"`   // of DeviceHTTP, where the BMC takes one
 	Order      []string `json:"order,omitempty"` // the firmware's own list, as the BMC names the entries; read only
+	Note       string   `json:"note,omitempty"`  // what the BMC leaves in doubt; read only
 }
 
 // FirmwareSettings are the BIOS attributes of a machine, under the vendor's

@@ -62,19 +62,29 @@ func encodeFlags(b bmc.Boot) ([]byte, error) {
 	return flags, nil
 }
 
-// decodeFlags reads parameter 5. Flags that are not valid are no override.
-func decodeFlags(p []byte) (bmc.Boot, error) {
+// decodeFlags reads parameter 5. Flags that are not valid are no override: the
+// firmware used them up or they timed out, and what else they say is stale.
+//
+// Some BMCs never show data 1. Where all of it is zero, told decides: a device
+// that this session has set successfully is there.
+func decodeFlags(p []byte, told bmc.Device) (bmc.Boot, error) {
 	if len(p) < 2 {
 		return bmc.Boot{}, fmt.Errorf("boot flags of %d bytes", len(p))
 	}
 	selector := p[1] >> 2 & 0x0f
-	if p[0]&flagValid == 0 || selector == 0 {
+	device := devices[selector]
+	if device == "" {
+		device = bmc.Device(fmt.Sprintf("selector-%xh", selector))
+	}
+	switch {
+	case selector == 0:
 		return bmc.Boot{Device: bmc.DeviceNone}, nil
+	case p[0] == 0 && device == told:
+		return bmc.Boot{Device: device, Note: "the BMC shows the device and no flags: whether it is valid, persistent or UEFI cannot be read back"}, nil
+	case p[0]&flagValid == 0:
+		return bmc.Boot{Device: bmc.DeviceNone, Note: fmt.Sprintf("the BMC shows %s and that it is not valid: it is used up or timed out, or this BMC shows no flags", device)}, nil
 	}
-	b := bmc.Boot{Device: devices[selector], Persistent: p[0]&flagPersistent != 0, Mode: bmc.ModeBIOS}
-	if b.Device == "" {
-		b.Device = bmc.Device(fmt.Sprintf("selector-%xh", selector))
-	}
+	b := bmc.Boot{Device: device, Persistent: p[0]&flagPersistent != 0, Mode: bmc.ModeBIOS}
 	if p[0]&flagEFI != 0 {
 		b.Mode = bmc.ModeUEFI
 	}
@@ -87,7 +97,7 @@ func (d *driver) Boot(ctx context.Context) (bmc.Boot, error) {
 	err := d.use(ctx, func(s *session) error {
 		flags, err := s.bootOption(ctx, parameterFlags)
 		if err == nil {
-			b, err = decodeFlags(flags)
+			b, err = decodeFlags(flags, d.told)
 		}
 		return err
 	})
@@ -114,22 +124,29 @@ func (d *driver) Ways() []bmc.Way {
 func (d *driver) SetBoot(ctx context.Context, want bmc.Boot, way bmc.Way) error {
 	return d.use(ctx, func(s *session) error {
 		want, err := s.keepMode(ctx, want)
-		if err != nil {
-			return err
+		if err == nil {
+			err = d.tell(ctx, s, want, way)
 		}
-		switch way.Name {
-		case wayStandard:
-			return s.setBoot(ctx, want)
-		case wayMinimal:
-			return s.setFlags(ctx, want, true)
+		if err == nil {
+			d.told = want.Device
 		}
-		for _, w := range d.raws() {
-			if w.Name == way.Name {
-				return s.setRaw(ctx, want, w)
-			}
-		}
-		return fmt.Errorf("setting the boot device in the way %q: %w", way.Name, bmc.ErrUnsupported)
+		return err
 	})
+}
+
+func (d *driver) tell(ctx context.Context, s *session, want bmc.Boot, way bmc.Way) error {
+	switch way.Name {
+	case wayStandard:
+		return s.setBoot(ctx, want)
+	case wayMinimal:
+		return s.setFlags(ctx, want, true)
+	}
+	for _, w := range d.raws() {
+		if w.Name == way.Name {
+			return s.setRaw(ctx, want, w)
+		}
+	}
+	return fmt.Errorf("setting the boot device in the way %q: %w", way.Name, bmc.ErrUnsupported)
 }
 
 // keepMode asks the BMC for the mode where the caller wants what there is.
