@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/rackseed/rackseed/pkg/bmc"
+	"github.com/rackseed/rackseed/pkg/bmc/batch"
+	"github.com/rackseed/rackseed/pkg/bmc/redfish"
+	"github.com/rackseed/rackseed/pkg/seal"
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/view"
+)
+
+// directFlags say how BMCs are reached without a daemon.
+type directFlags struct {
+	bmcs         string
+	protocol     string
+	user         string
+	passwordFile string
+	ca           string
+	pin          string
+}
+
+func (f *directFlags) add(p *pflag.FlagSet) {
+	p.StringVar(&f.bmcs, "bmc", "", "BMC addresses in place of a selector: `LIST` such as 10.21.0.[11-42],bmc7:6230,https://10.21.0.50")
+	p.StringVar(&f.protocol, "protocol", "", "auto, ipmi or redfish (default: what the plan says, else auto)")
+	p.StringVar(&f.user, "user", "", "user `NAME` on the BMCs, in place of the plan's")
+	p.StringVar(&f.passwordFile, "password-file", "", "`FILE` whose first line is the password; - is the standard input")
+	p.StringVar(&f.ca, "ca", "", "verify certificates of BMCs with the authorities in this PEM `FILE`")
+	p.StringVar(&f.pin, "pin", "", "`SHA-256` of the certificate that the BMC has now, in place of the one that is remembered")
+}
+
+// splitAddresses writes out a list of BMCs. A part in brackets with a colon
+// is an IPv6 address, not a range.
+func splitAddresses(list string) ([]string, error) {
+	var out []string
+	depth, start := 0, 0
+	for i := 0; i <= len(list); i++ {
+		switch {
+		case i == len(list) || list[i] == ',' && depth == 0:
+			part := strings.TrimSpace(list[start:i])
+			start = i + 1
+			if part == "" {
+				continue
+			}
+			expanded, err := expandAddress(part)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, expanded...)
+		case list[i] == '[':
+			depth++
+		case list[i] == ']':
+			depth--
+		}
+	}
+	seen := map[string]bool{}
+	for _, a := range out {
+		if seen[a] {
+			return nil, fmt.Errorf("%s is in the list twice", a)
+		}
+		seen[a] = true
+	}
+	if len(out) == 0 {
+		return nil, errors.New("the list of BMCs is empty")
+	}
+	return out, nil
+}
+
+func expandAddress(part string) ([]string, error) {
+	host := part
+	if _, rest, ok := strings.Cut(part, "://"); ok {
+		host, _, _ = strings.Cut(rest, "/")
+	}
+	if _, err := netip.ParseAddrPort(host); err == nil {
+		return []string{part}, nil
+	}
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return []string{part}, nil
+	}
+	if strings.Contains(part, "@") {
+		return nil, errors.New("a password does not belong into an address: give --user and --password-file")
+	}
+	return site.Expand(part)
+}
+
+// runDirect does a job in this process, without a log.
+func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, g *globals, req view.JobRequest, task batch.Task, show *jobView) (view.Job, error) {
+	job := view.Job{Verb: req.Verb, Args: req.Args, State: "ended"}
+	if f.resume != "" {
+		return job, usageError("--resume needs the log of a daemon or of a state directory; without one, give the BMCs that are left")
+	}
+	targets, err := f.targets(ctx, c, req.Selector)
+	if err != nil {
+		return job, err
+	}
+	waiting := waitingResults(targets)
+	if f.dryRun {
+		job.State, job.Results = dryRun, waiting
+		job.Count()
+		return job, nil
+	}
+	dial, err := f.direct.dialer()
+	if err != nil {
+		return job, err
+	}
+	changes := make(chan view.JobChange, 64)
+	ended := make(chan []batch.Result, 1)
+	go func() {
+		defer close(changes)
+		ended <- batch.Run(ctx, batchOptions(req.Options, dial), targets, task, func(ch batch.Change) { changes <- viewChange(ch) })
+	}()
+	show.follow(waiting, changes)
+	for _, r := range <-ended {
+		job.Results = append(job.Results, viewResult(r))
+	}
+	job.Count()
+	return job, nil
+}
+
+func batchOptions(o view.JobOptions, dial bmc.Dialer) batch.Options {
+	return batch.Options{Parallel: o.Parallel, PerRack: o.PerRack, Stagger: o.Stagger, Canary: o.Canary, MaxFailures: o.MaxFailures, Deadline: o.Deadline, Dial: dial}
+}
+
+// targets are the BMCs of --bmc, or of the machines that a plan file has.
+func (f *bmcFlags) targets(ctx context.Context, c *cobra.Command, selector string) ([]bmc.Target, error) {
+	if f.direct.protocol != "" && !slices.Contains([]bmc.Protocol{bmc.Auto, bmc.IPMI, bmc.Redfish}, bmc.Protocol(f.direct.protocol)) {
+		return nil, usageError("--protocol is auto, ipmi or redfish, not %q", f.direct.protocol)
+	}
+	var targets []bmc.Target
+	if f.plan != "" {
+		box, err := seal.Ephemeral()
+		if err != nil {
+			return nil, err
+		}
+		s, err := stateOfPlan(f.plan, box)
+		if err != nil {
+			return nil, err
+		}
+		targets, err = planTargets(s, selector, passwords{box: box, dir: f.plan}.reveal, f.direct.passwordFile != "" || f.dryRun)
+		if err != nil {
+			return nil, err
+		}
+	} else {
+		list, err := splitAddresses(f.direct.bmcs)
+		if err != nil {
+			return nil, usageError("--bmc: %w", err)
+		}
+		for _, a := range list {
+			targets = append(targets, bmc.Target{Name: a, Address: a})
+		}
+	}
+	if f.dryRun {
+		return targets, nil
+	}
+	return targets, f.direct.complete(ctx, c, targets)
+}
+
+// complete fills in what the flags say over what the plan says.
+func (f *directFlags) complete(ctx context.Context, c *cobra.Command, targets []bmc.Target) error {
+	password := ""
+	var err error
+	switch {
+	case f.passwordFile != "":
+		password, err = readSecret(ctx, c, f.passwordFile)
+	case f.bmcs != "" && f.user == "":
+		return usageError("who logs in? give --user NAME and --password-file FILE")
+	case f.bmcs != "":
+		password, err = f.ask(c)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range targets {
+		t := &targets[i]
+		if f.protocol != "" {
+			t.Protocol = bmc.Protocol(f.protocol)
+		}
+		if f.user != "" {
+			t.Username = f.user
+		}
+		if password != "" {
+			t.Password = site.Secret(password)
+		}
+		if f.pin != "" {
+			t.Known.Certificate = strings.ToLower(strings.ReplaceAll(f.pin, ":", ""))
+		}
+	}
+	return nil
+}
+
+// ask takes the password from a person, who sees nothing of it.
+func (f *directFlags) ask(c *cobra.Command) (string, error) {
+	in, ok := c.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return "", usageError("which password? give --password-file FILE, or - for the standard input; it is not taken from the command line, where others could read it")
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "Password of %s: ", f.user)
+	data, err := term.ReadPassword(int(in.Fd()))
+	fmt.Fprintln(c.ErrOrStderr())
+	if err != nil {
+		return "", fmt.Errorf("reading the password: %w", err)
+	}
+	return string(data), nil
+}
+
+func (f *directFlags) dialer() (bmc.Dialer, error) {
+	var o redfish.Options
+	if f.ca != "" {
+		pem, err := os.ReadFile(f.ca)
+		if err != nil {
+			return nil, usageError("reading the authorities: %w", err)
+		}
+		o.CA = x509.NewCertPool()
+		if !o.CA.AppendCertsFromPEM(pem) {
+			return nil, usageError("%s holds no certificate in PEM form", f.ca)
+		}
+	}
+	return bmc.Dialers{Redfish: redfish.NewDialer(o)}.Dial, nil
+}
+
+func waitingResults(targets []bmc.Target) []view.JobResult {
+	out := make([]view.JobResult, 0, len(targets))
+	for _, t := range targets {
+		out = append(out, view.JobResult{Target: t.Name, Address: t.Address, Rack: t.Rack, Phase: "waiting"})
+	}
+	return out
+}
+
+func viewChange(c batch.Change) view.JobChange {
+	out := view.JobChange{Target: c.Target, Phase: string(c.Phase), What: c.What}
+	if c.Result != nil {
+		r := viewResult(*c.Result)
+		out.Result = &r
+	}
+	return out
+}
+
+func viewResult(r batch.Result) view.JobResult {
+	out := view.JobResult{
+		Target: r.Target, Address: r.Address, Rack: r.Rack, OK: r.OK, Phase: string(r.Phase), Message: r.Message, Fix: r.Fix,
+		Attempts: r.Attempts, Seconds: r.Took.Seconds(),
+	}
+	if r.Data != nil {
+		if data, err := json.Marshal(r.Data); err == nil {
+			out.Data = data
+		}
+	}
+	for _, s := range r.Steps {
+		out.Steps = append(out.Steps, view.JobStep{What: s.What, Error: s.Err})
+	}
+	return out
+}
