@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/goccy/go-yaml"
@@ -79,6 +80,7 @@ type Way struct {
 	Name       string            `yaml:"name"`
 	Kind       Kind              `yaml:"kind"`
 	Source     string            `yaml:"source"`  // the recipe's, if empty
+	First      bool              `yaml:"first"`   // before the standard's way, which does harm
 	Devices    []string          `yaml:"devices"` // what it is for; empty means all
 	Once       *bool             `yaml:"once"`    // for once or for persistent only; nil means both
 	Mode       ModePolicy        `yaml:"mode"`
@@ -127,9 +129,29 @@ func (c Concept) Values() []string {
 
 // Attribute is a vendor's name for a concept, and its words for the values.
 type Attribute struct {
-	Name   string            `yaml:"name"`
+	Name   string            `yaml:"name"`   // a * at its end is for a number that firmware adds
 	Source string            `yaml:"source"` // the recipe's, if empty
 	Values map[string]string `yaml:"values"`
+}
+
+// find is the name that the machine has for the attribute. Two that would do
+// are none.
+func (a Attribute) find(attributes map[string]any) (string, bool) {
+	prefix, open := strings.CutSuffix(a.Name, "*")
+	if _, ok := attributes[prefix]; ok || !open {
+		return prefix, ok
+	}
+	var found []string
+	for name := range attributes {
+		// What follows is a number: IOMMU#0048 or IOMMU_0027, not IOMMUMode.
+		if rest, ok := strings.CutPrefix(name, prefix); ok && strings.ContainsAny(rest[:1], "#_") {
+			found = append(found, name)
+		}
+	}
+	if len(found) != 1 {
+		return "", false
+	}
+	return found[0], true
 }
 
 // Media is an OEM action that mounts an image.
@@ -310,16 +332,17 @@ type Setting struct {
 	Source  string
 }
 
-// Translate says a wanted value in the words of the machine, of which has
-// tells the attributes that there are. The error says what is missing.
-func (b *Book) Translate(m Machine, c Concept, value string, has func(name string) bool) (Setting, error) {
+// Translate says a wanted value in the words of the machine, which has these
+// BIOS attributes. The error says what is missing.
+func (b *Book) Translate(m Machine, c Concept, value string, attributes map[string]any) (Setting, error) {
 	if !slices.Contains(c.Values(), value) {
 		return Setting{}, fmt.Errorf("%s is not set to %q: it takes %v", c, value, c.Values())
 	}
 	for _, r := range b.For(m) {
 		for _, a := range r.BIOS[c] {
-			if text, ok := a.Values[value]; ok && has(a.Name) {
-				return Setting{Concept: c, Name: a.Name, Value: text, Source: a.Source}, nil
+			name, has := a.find(attributes)
+			if text, ok := a.Values[value]; ok && has {
+				return Setting{Concept: c, Name: name, Value: text, Source: a.Source}, nil
 			}
 		}
 	}

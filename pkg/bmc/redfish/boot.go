@@ -36,7 +36,7 @@ func devices(d bmc.Device) []string {
 	case bmc.DeviceDisk:
 		return []string{"Hdd"}
 	case bmc.DeviceCD:
-		return []string{"Cd"}
+		return []string{"Cd", "UsbCd"} // UsbCd is Supermicro's for its virtual one
 	case bmc.DeviceBIOS:
 		return []string{"BiosSetup"}
 	}

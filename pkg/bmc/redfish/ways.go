@@ -25,13 +25,20 @@ const (
 )
 
 // Ways are the standard's, the recipes' for the make, bmclib's, and at last a
-// persistent override in place of one for once.
+// persistent override in place of one for once. A recipe for a make to which
+// the standard's way does harm comes first.
 func (d *driver) Ways() []bmc.Way {
-	ways := []bmc.Way{{Name: wayStandard}, {Name: wayMinimal}, {Name: wayMode}, {Name: waySettings}, {Name: wayOrder}}
+	var first, later []bmc.Way
 	for _, w := range d.recipes() {
-		ways = append(ways, bmc.Way{Name: w.Name, Source: w.Source})
+		way := bmc.Way{Name: w.Name, Source: w.Source}
+		if w.First {
+			first = append(first, way)
+		} else {
+			later = append(later, way)
+		}
 	}
-	return append(ways, bmc.Way{Name: wayBmclib}, bmc.Way{Name: wayContinuous})
+	standard := []bmc.Way{{Name: wayStandard}, {Name: wayMinimal}, {Name: wayMode}, {Name: waySettings}, {Name: wayOrder}}
+	return slices.Concat(first, standard, later, []bmc.Way{{Name: wayBmclib}, {Name: wayContinuous}})
 }
 
 func (d *driver) machine() recipe.Machine {
