@@ -60,6 +60,7 @@ type BMC struct {
 	before   *settings // what bmc-reverts goes back to
 	revertAt time.Time
 	bios     map[string]any // in effect
+	resetAt  time.Time
 	power    power
 	sessions []*session
 	tasks    []*task
@@ -227,5 +228,29 @@ func (b *BMC) change(f func(*settings) *problem) *problem {
 func (b *BMC) settle() {
 	if b.before != nil && !b.config.Now().Before(b.revertAt) {
 		b.set, b.before = *b.before, nil
+	}
+}
+
+// Kept is what the BMC has in truth, whatever it said.
+type Kept struct {
+	Power    string
+	Enabled  string // of the boot override, in Redfish's words
+	Target   string
+	First    string         // of the boot order, in the same words
+	Pending  map[string]any // BIOS attributes that the next reset brings
+	Image    string         // of the virtual CD
+	Password site.Secret    // of the first account
+}
+
+// Kept looks at the BMC past its faults, except that one which reverts has
+// reverted if it is time.
+func (b *BMC) Kept() Kept {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.settle()
+	s := b.set.clone()
+	return Kept{
+		Power: b.state(), Enabled: s.boot.Enabled, Target: s.boot.Target, First: b.firstInOrder(),
+		Pending: s.pending, Image: s.media[0].Image, Password: site.Secret(s.accounts[0].Password),
 	}
 }

@@ -77,6 +77,14 @@ func (b *BMC) ejectAction(i int) resource {
 	return resource{post: func(*http.Request, object) reply { return b.done("Eject media", b.eject(i)) }}
 }
 
+// Insert puts an image into the virtual CD, as somebody did before.
+func (b *BMC) Insert(ctx context.Context, image string) error {
+	if p := b.insert(ctx, 0, object{"Image": image}); p != nil {
+		return fmt.Errorf("inserting %s: %s", image, p.message)
+	}
+	return nil
+}
+
 func (b *BMC) eject(i int) *problem {
 	return b.change(func(s *settings) *problem {
 		s.media[i] = medium{ID: s.media[i].ID, Types: s.media[i].Types}

@@ -64,6 +64,7 @@ func (b *BMC) start() {
 	ctx, unplug := context.WithCancel(context.Background())
 	before, stopped := b.power.stopped, make(chan struct{})
 	b.power.on, b.power.unplug, b.power.stopped = true, unplug, stopped
+	b.resetAt = b.config.Now()
 	b.machines.Go(func() {
 		defer close(stopped)
 		if before != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -116,6 +117,9 @@ func (b *BMC) system() resource {
 		}
 		for _, part := range []string{"Bios", "Processors", "Memory", "Storage", "EthernetInterfaces", "VirtualMedia", "SecureBoot"} {
 			o[part] = link(systemPath + "/" + part)
+		}
+		if !b.resetAt.IsZero() {
+			o["LastResetTime"] = b.resetAt.UTC().Format(time.RFC3339)
 		}
 		if b.config.BootInSettings {
 			o["@Redfish.Settings"] = object{
