@@ -69,7 +69,11 @@ func SetBootVerified(ctx context.Context, d Driver, want Boot, p Patience) (Boot
 		if err == nil {
 			return got, steps, nil
 		}
-		last = err
+		// That one way is not for this BMC says less than that another was
+		// followed by nothing.
+		if last == nil || !errors.Is(err, ErrUnsupported) {
+			last = err
+		}
 		if ctx.Err() != nil || errors.Is(err, ErrLogin) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrCertificate) {
 			return got, steps, err
 		}
