@@ -84,7 +84,7 @@ func Dial(ctx context.Context, t bmc.Target, o Options) (bmc.Driver, error) {
 		return nil, fmt.Errorf("logging in to %s: %w: IPMI takes passwords of %d bytes at most, and the one given is longer", address, bmc.ErrLogin, maxPassword)
 	}
 	d := &driver{
-		account: account{address: address, user: t.Username, password: t.Password, suite: t.Known.CipherSuite},
+		account: account{address: address, user: t.Username, suite: t.Known.CipherSuite, password: t.Password.Reveal},
 		options: o,
 		turn:    make(chan struct{}, 1),
 		known:   t.Known,
@@ -115,8 +115,10 @@ func hostPort(address string) (string, error) {
 	}
 	if h, p, err := net.SplitHostPort(address); err == nil {
 		host, port = h, p
+	} else if strings.Contains(address, ":") {
+		host = ""
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, ":/") {
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" || strings.Contains(host, "/") {
 		return "", fmt.Errorf("BMC address %q is not HOST, HOST:PORT or a URL", address)
 	}
 	return net.JoinHostPort(host, port), nil
@@ -181,9 +183,7 @@ func (d *driver) identify(ctx context.Context) error {
 		if err := s.do(ctx, &app.GetDeviceIDRequest{}, &id); err != nil {
 			return err
 		}
-		// The minor revision is BCD; a maker that does not know that has
-		// digits above 9, which hexadecimal keeps.
-		d.known.Firmware = fmt.Sprintf("%d.%02x", id.MajorFirmwareRevision, id.MinorFirmwareRevision)
+		d.known.Firmware = fmt.Sprintf("%d.%02d", id.MajorFirmwareRevision, id.MinorFirmwareRevision)
 		if d.known.Manufacturer == "" {
 			d.known.Manufacturer = maker(id.ManufacturerID)
 		}
@@ -225,15 +225,19 @@ var controls = map[bmc.PowerAction]chassis.ChassisControl{
 	bmc.ActionReset: chassis.ChassisControlHardReset,
 }
 
-// SetPower sends Chassis Control (section 28.3), which is carried out at most
-// once.
+// SetPower sends Chassis Control (section 28.3). What must not be done twice
+// is sent in copies that a BMC tells from new requests (section 6.12.13).
 func (d *driver) SetPower(ctx context.Context, action bmc.PowerAction) error {
 	control, ok := controls[action]
 	if !ok {
 		return fmt.Errorf("power %s: %w", action, bmc.ErrUnsupported)
 	}
 	return d.use(ctx, func(s *session) error {
-		return s.once(ctx, &chassis.ChassisControlRequest{ChassisControl: control}, &chassis.ChassisControlResponse{})
+		send := s.once
+		if action == bmc.ActionOn || action == bmc.ActionOff {
+			send = s.do
+		}
+		return send(ctx, &chassis.ChassisControlRequest{ChassisControl: control}, &chassis.ChassisControlResponse{})
 	})
 }
 

@@ -52,7 +52,7 @@ func (d *driver) SetPassword(ctx context.Context, user string, password site.Sec
 			return fmt.Errorf("setting the password of %s: %w (completion code %02xh)", user, bmc.ErrNotStored, uint8(code))
 		}
 		if err == nil && user == d.account.user {
-			d.account.password = password
+			d.account.password = password.Reveal
 		}
 		return s.tolerate(err)
 	})

@@ -13,7 +13,6 @@ import (
 	"github.com/bougou/go-ipmi/pkg/types"
 
 	"github.com/rackseed/rackseed/pkg/bmc"
-	"github.com/rackseed/rackseed/pkg/site"
 )
 
 // role is what RAKP message 1 asks for: Administrator, looked up by name only
@@ -26,11 +25,12 @@ const role = uint8(types.PrivilegeLevelAdministrator) | 0x10
 // list: many do not answer, and go-ipmi then waits for ten seconds.
 var suites = []int{17, 3}
 
-// account is who logs in where.
+// account is who logs in where. The password is behind a function: printing a
+// structure shows even a secret in a field that is not exported.
 type account struct {
 	address  string
 	user     string
-	password site.Secret
+	password func() string
 	suite    int // that worked before, or zero
 }
 
@@ -161,7 +161,7 @@ func speaks20(p []byte) bool {
 }
 
 func handshake(ctx context.Context, l *link, a account, suite int, p pace) (*session, error) {
-	c, err := client.NewClient("", 0, a.user, a.password.Reveal())
+	c, err := client.NewClient("", 0, a.user, a.password())
 	if err != nil {
 		return nil, fmt.Errorf("%w: its user names have 16 bytes at most", bmc.ErrUnsupported)
 	}
@@ -198,7 +198,7 @@ func (s *session) setUp(ctx context.Context, a account) error {
 	if _, err := s.client.RAKPMessage3(ctx); err != nil {
 		return s.silence(ctx, "RAKP message 3", err)
 	}
-	k, err := derive(a.user, a.password.Reveal(), s.suite, s.link.seed(), rakp2.ManagedSystemRandomNumber[:], opened.RemoteConsoleSessionID)
+	k, err := derive(a.user, a.password(), s.suite, s.link.seed(), rakp2.ManagedSystemRandomNumber[:], opened.RemoteConsoleSessionID)
 	if err != nil {
 		return err
 	}
