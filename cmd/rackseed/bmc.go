@@ -23,6 +23,7 @@ type bmcFlags struct {
 	dryRun  bool
 	force   bool
 	plan    string
+	match   bool
 	direct  directFlags
 }
 
@@ -97,7 +98,7 @@ func (f *bmcFlags) run(c *cobra.Command, g *globals, req view.JobRequest) (err e
 	show := newJobView(c, g, req, task.Changes)
 	var job view.Job
 	switch {
-	case f.direct.bmcs != "" && f.plan != "":
+	case f.direct.bmcs != "" && f.plan != "" && !f.match:
 		return usageError("give --bmc or --plan, not both")
 	case f.direct.bmcs != "" || f.plan != "":
 		job, err = f.runDirect(c.Context(), c, g, req, task, show)
@@ -106,6 +107,9 @@ func (f *bmcFlags) run(c *cobra.Command, g *globals, req view.JobRequest) (err e
 	}
 	if err != nil {
 		return err
+	}
+	if f.match && job.State != dryRun {
+		return f.showMatches(c, g, job)
 	}
 	return show.end(job, f.csv)
 }

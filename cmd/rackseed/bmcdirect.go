@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/rackseed/rackseed/pkg/bmc"
 	"github.com/rackseed/rackseed/pkg/bmc/batch"
+	"github.com/rackseed/rackseed/pkg/bmc/ipmi"
 	"github.com/rackseed/rackseed/pkg/bmc/redfish"
 	"github.com/rackseed/rackseed/pkg/seal"
 	"github.com/rackseed/rackseed/pkg/site"
@@ -140,7 +142,7 @@ func (f *bmcFlags) targets(ctx context.Context, c *cobra.Command, selector strin
 		return nil, usageError("--protocol is auto, ipmi or redfish, not %q", f.direct.protocol)
 	}
 	var targets []bmc.Target
-	if f.plan != "" {
+	if f.direct.bmcs == "" {
 		box, err := seal.Ephemeral()
 		if err != nil {
 			return nil, err
@@ -228,7 +230,13 @@ func (f *directFlags) dialer() (bmc.Dialer, error) {
 			return nil, usageError("%s holds no certificate in PEM form", f.ca)
 		}
 	}
-	return bmc.Dialers{Redfish: redfish.NewDialer(o)}.Dial, nil
+	return dialers(o), nil
+}
+
+// dialers speak both protocols.
+func dialers(o redfish.Options) bmc.Dialer {
+	byIPMI := func(ctx context.Context, t bmc.Target) (bmc.Driver, error) { return ipmi.Dial(ctx, t, ipmi.Options{}) }
+	return bmc.Dialers{Redfish: redfish.NewDialer(o), IPMI: byIPMI}.Dial
 }
 
 func waitingResults(targets []bmc.Target) []view.JobResult {
@@ -251,7 +259,7 @@ func viewChange(c batch.Change) view.JobChange {
 func viewResult(r batch.Result) view.JobResult {
 	out := view.JobResult{
 		Target: r.Target, Address: r.Address, Rack: r.Rack, OK: r.OK, Phase: string(r.Phase), Message: r.Message, Fix: r.Fix,
-		Attempts: r.Attempts, Seconds: r.Took.Seconds(),
+		Attempts: r.Attempts, Seconds: r.Took.Round(time.Millisecond).Seconds(),
 	}
 	if r.Data != nil {
 		if data, err := json.Marshal(r.Data); err == nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/bmc"
+	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 )
 
@@ -72,8 +73,8 @@ func count(n int) string {
 func macsOf(i bmc.Inventory) []string {
 	var macs []string
 	for _, n := range i.NICs {
-		if n.MAC != "" {
-			macs = append(macs, strings.ToLower(n.MAC))
+		if mac, err := site.ParseMAC(n.MAC); err == nil {
+			macs = append(macs, mac.String())
 		}
 	}
 	return macs

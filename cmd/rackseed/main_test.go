@@ -64,6 +64,10 @@ func TestContract(t *testing.T) {
 		"node list": {"json"}, "node show": {"json"}, "explain": {"plan", "json"},
 		"export kolla": {"plan", "output", "json"}, "export cephadm": {"plan"}, "export hosts": {"plan"}, "export ansible": {"plan"}, "render": {"plan", "as", "secrets"},
 		"install": {"no-power", "dry-run", "max-failures", "json"}, "disarm": {"json"}, "events": {"follow", "since", "json"},
+		"power status": {"bmc", "protocol", "user", "password-file", "json"}, "power on": nil, "power off": nil, "power soft": nil, "power reset": nil,
+		"power cycle": {"parallel", "stagger", "per-rack", "canary", "max-failures", "resume"},
+		"bootdev get": {"bmc"}, "bootdev set": {"once", "persistent", "bmc"}, "bios get": {"bmc"}, "bios set": {"bmc"}, "bios diff": {"bmc"},
+		"media insert": {"bmc"}, "media eject": {"bmc"}, "inventory": {"bmc", "json"},
 		"storm": nil, "version": {"json"}, "completion bash": nil,
 	} {
 		c, rest, err := root.Find(strings.Fields(path))

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+)
+
+func newBootdevCommand(g *globals) *cobra.Command {
+	f := &bmcFlags{}
+	c := &cobra.Command{
+		Use: "bootdev", Short: "Look at and set what machines boot from, and prove that it stuck",
+		Long: `Set the boot device of machines. It is written, read back, and written in another way if it did not
+stick: what the BMC's make is known to need, then what the standard allows. The command says which machines
+did not keep it. Machines take it up when they next start: see ` + "`rackseed power cycle`" + `.`,
+		Example: "  rackseed bootdev get rack=A03\n  rackseed bootdev set role=compute pxe --once --uefi",
+	}
+	f.add(c)
+	get := f.command(g, &cobra.Command{
+		Use: "get SELECTOR", Short: "Say what machines are told to boot from",
+		Example: "  rackseed bootdev get --bmc '10.21.0.[11-42]' --user admin --password-file FILE",
+	}, "bootdev", noWords("get"))
+	var once, persistent, uefi, bios bool
+	var url string
+	set := f.command(g, &cobra.Command{
+		Use: "set SELECTOR pxe|http|disk|cd|bios|none", Short: "Tell machines what to boot from",
+		Example: "  rackseed bootdev set 'cs-computer-[0001-0512]' pxe --once --uefi --canary 1\n  rackseed bootdev set rack=A03 disk --persistent",
+	}, "bootdev", func(args []string) ([]string, error) {
+		if len(args) != 1 {
+			return nil, errors.New("give one boot device: pxe, http, disk, cd, bios or none")
+		}
+		words := []string{"set", args[0]}
+		switch {
+		case once && persistent, uefi && bios:
+			return nil, errors.New("--once and --persistent, and --uefi and --bios-mode, exclude each other")
+		case persistent:
+			words = append(words, "persistent")
+		}
+		if uefi {
+			words = append(words, "uefi")
+		}
+		if bios {
+			words = append(words, "bios")
+		}
+		if url != "" {
+			words = append(words, url)
+		}
+		return words, nil
+	})
+	p := set.Flags()
+	p.BoolVar(&once, "once", false, "for the next boot only (the default)")
+	p.BoolVar(&persistent, "persistent", false, "until it is set again")
+	p.BoolVar(&uefi, "uefi", false, "boot it by UEFI")
+	p.BoolVar(&bios, "bios-mode", false, "boot it by legacy BIOS")
+	p.StringVar(&url, "url", "", "with http: the `URL` to boot, where the BMC takes one")
+	c.AddCommand(get, set)
+	return c
+}
