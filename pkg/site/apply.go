@@ -47,6 +47,8 @@ func (s *State) apply(e Event) error {
 	case AddressDeclined:
 		s.release(b.MAC)
 		s.Declined.set(b.Addr, b.Until)
+	case JobQueued, JobStep, JobNodeDone, JobEnded, JobResumed, BMCLearned:
+		return s.applyJob(e)
 	default:
 		return s.applyInstall(e)
 	}
@@ -216,6 +218,9 @@ func (s *State) applyNode(n Node, at time.Time) {
 	s.unindex(old.Node)
 	m := *old
 	m.Node = &n
+	if old.Node.BMC.Address != n.BMC.Address {
+		m.BMC = BMCKnown{} // it is another BMC
+	}
 	if m.Phase == PhaseArmed {
 		m.enter(PhasePlanned, at)
 		m.Arming = Arming{}

@@ -123,6 +123,25 @@ func decoderOf(kind string) (decoder, bool) {
 	case "node-held":
 		return decodeAs[NodeHeld], true
 	default:
+		return jobDecoderOf(kind)
+	}
+}
+
+func jobDecoderOf(kind string) (decoder, bool) {
+	switch kind {
+	case "job-queued":
+		return decodeAs[JobQueued], true
+	case "job-step":
+		return decodeAs[JobStep], true
+	case "job-node-done":
+		return decodeAs[JobNodeDone], true
+	case "job-ended":
+		return decodeAs[JobEnded], true
+	case "job-resumed":
+		return decodeAs[JobResumed], true
+	case "bmc-learned":
+		return decodeAs[BMCLearned], true
+	default:
 		return nil, false
 	}
 }

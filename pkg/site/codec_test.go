@@ -70,6 +70,11 @@ func bodies() []Body {
 		NodeVerified{Node: "cs-01", Attempt: 1, Deviations: []string{"d"}},
 		EvidenceStored{Node: "cs-01", Attempt: 1, File: "f", SHA256: "aa", Size: 5},
 		NodeHeld{Node: "cs-01", Reason: "r"},
+		JobQueued{ID: "j", Verb: "power", Args: []string{"cycle"}, Targets: []string{"cs-01"}, Options: JobOptions{1, 2, time.Second, 3, 4, time.Minute}, By: "by"},
+		JobStep{ID: "j", Node: "cs-01", What: "power off issued", Power: "off"},
+		JobNodeDone{ID: "j", Node: "cs-01", OK: true, Message: "on"},
+		JobEnded{ID: "j", Reason: "r"}, JobResumed{ID: "j", By: "by"},
+		BMCLearned{Node: "cs-01", Known: BMCKnown{"redfish", 17, "aa", "Dell", "R760", "7.0"}},
 	}
 }
 
@@ -77,14 +82,16 @@ func bodies() []Body {
 // that a new body cannot be forgotten in the codec or in bodies.
 func declaredBodies(t *testing.T) []string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "event.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out []string
-	for _, decl := range file.Decls {
-		if f, ok := decl.(*ast.FuncDecl); ok && f.Name.Name == "Kind" && f.Recv != nil {
-			out = append(out, f.Recv.List[0].Type.(*ast.Ident).Name)
+	for _, name := range []string{"event.go", "job.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Name.Name == "Kind" && f.Recv != nil {
+				out = append(out, f.Recv.List[0].Type.(*ast.Ident).Name)
+			}
 		}
 	}
 	slices.Sort(out)

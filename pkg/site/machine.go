@@ -35,6 +35,7 @@ type Machine struct {
 	Installed  bool       `json:"installed,omitempty"`
 	Deviations []string   `json:"deviations,omitempty"`
 	Evidence   []Evidence `json:"evidence,omitempty"`
+	BMC        BMCKnown   `json:"bmc,omitzero"`
 }
 
 // Arming is the second key for a disk; the first is the plan.

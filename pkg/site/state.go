@@ -20,6 +20,8 @@ type State struct {
 	Declined   Map[netip.Addr, time.Time]
 	Images     Map[string, Image] // by name
 	Strangers  Map[MAC, Stranger]
+	Jobs       Map[string, *Job] // by ID
+	JobNodes   Map[JobKey, JobNode]
 
 	machines Map[string, *Machine] // by node name
 	byMAC    Map[MAC, string]
@@ -37,6 +39,8 @@ func NewState() *State {
 		Declined:  newMap[netip.Addr, time.Time](),
 		Images:    newMap[string, Image](),
 		Strangers: newMap[MAC, Stranger](),
+		Jobs:      newMap[string, *Job](),
+		JobNodes:  newMap[JobKey, JobNode](),
 		machines:  newMap[string, *Machine](),
 		byMAC:     newMap[MAC, string](),
 		byUUID:    newMap[UUID, string](),
@@ -52,6 +56,7 @@ func (s *State) Fork() *State {
 	return &State{
 		Seq: s.Seq, Settings: s.Settings, PlanDigest: s.PlanDigest, PlanSeq: s.PlanSeq,
 		Leases: s.Leases.fork(), Declined: s.Declined.fork(), Images: s.Images.fork(), Strangers: s.Strangers.fork(),
+		Jobs: s.Jobs.fork(), JobNodes: s.JobNodes.fork(),
 		machines: s.machines.fork(), byMAC: s.byMAC.fork(), byUUID: s.byUUID.fork(), bySerial: s.bySerial.fork(),
 		byAddr: s.byAddr.fork(), byToken: s.byToken.fork(), leaseOf: s.leaseOf.fork(),
 	}
@@ -136,6 +141,7 @@ type snapshot struct {
 	Declined   map[netip.Addr]time.Time `json:"declined"`
 	Images     []Image                  `json:"images"`
 	Strangers  []Stranger               `json:"strangers"`
+	Jobs       []jobRecord              `json:"jobs,omitempty"`
 }
 
 // MarshalJSON writes what UnmarshalJSON restores.
@@ -156,6 +162,7 @@ func (s *State) MarshalJSON() ([]byte, error) {
 		snap.Strangers = append(snap.Strangers, st)
 	}
 	slices.SortFunc(snap.Strangers, func(a, b Stranger) int { return slices.Compare(a.MAC[:], b.MAC[:]) })
+	snap.Jobs = s.jobRecords()
 	return json.Marshal(snap)
 }
 
@@ -187,5 +194,6 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	for _, st := range snap.Strangers {
 		s.Strangers.set(st.MAC, st)
 	}
+	s.restoreJobs(snap.Jobs)
 	return nil
 }

@@ -337,6 +337,8 @@ func genBody(t *rapid.T) Body {
 		InstallStarted{Node: node, Attempt: attempt, Token: fmt.Sprint(node, "-", attempt)}, InstallResumed{Node: node, Attempt: attempt},
 		AnswerServed{Node: node, Attempt: attempt}, InstallProgress{Node: node, Attempt: attempt, Stage: "s", Deadline: at}, InstallDone{Node: node, Attempt: attempt},
 		InstallFailed{Node: node, Attempt: attempt, Wiped: i == 0}, NodeVerified{Node: node, Attempt: attempt}, EvidenceStored{Node: node, Attempt: attempt, File: "f"},
+		JobQueued{ID: node, Verb: "power", Args: []string{"cycle"}, Targets: []string{"a", node + "x"}}, JobStep{ID: node, Node: "a", What: "power off issued", Power: "off"}, JobNodeDone{ID: node, Node: "a", OK: i == 0},
+		JobEnded{ID: node, Reason: "r"}, JobResumed{ID: node}, BMCLearned{Node: node, Known: BMCKnown{Model: node}},
 	}).Draw(t, "event")
 }
 
@@ -357,12 +359,15 @@ type view struct {
 	ByAddr    map[netip.Addr]string
 	ByToken   map[string]string
 	LeaseOf   map[MAC]netip.Addr
+	Jobs      []*Job
+	JobNodes  map[JobKey]JobNode
 }
 
 func viewOf(s *State) view {
 	return view{
 		s.Seq, s.Settings, s.PlanDigest, s.PlanSeq, s.Machines(), maps.Collect(s.Leases.All()), maps.Collect(s.Declined.All()), maps.Collect(s.Images.All()), maps.Collect(s.Strangers.All()),
 		maps.Collect(s.byMAC.All()), maps.Collect(s.byUUID.All()), maps.Collect(s.bySerial.All()), maps.Collect(s.byAddr.All()), maps.Collect(s.byToken.All()), maps.Collect(s.leaseOf.All()),
+		s.AllJobs(), maps.Collect(s.JobNodes.All()),
 	}
 }
 
