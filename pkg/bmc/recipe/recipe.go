@@ -305,6 +305,19 @@ func (b *Book) For(m Machine) []Recipe {
 	return out
 }
 
+// AsksFirmware reports whether the firmware of the machine's BMC makes a
+// difference, so that it is worth a question.
+func (b *Book) AsksFirmware(m Machine) bool {
+	for _, r := range b.Recipes {
+		other := r.Match
+		other.firmware = nil
+		if r.Match.firmware != nil && other.fits(m) {
+			return true
+		}
+	}
+	return false
+}
+
 // Boot are the ways of the recipes for a machine.
 func (b *Book) Boot(m Machine) []Way {
 	var out []Way

@@ -56,8 +56,8 @@ func TestMatching(t *testing.T) {
 		{Machine{Manufacturer: "HPE", Model: "ProLiant DL380 Gen10"}, "hpe-ilo", "", ""},
 		{Machine{Manufacturer: "HP", Model: "ProLiant DL360 Gen9"}, "hpe-ilo", "", ""},
 		{Machine{Manufacturer: "Hewlett Packard Enterprise"}, "hpe-ilo", "", ""},
-		{Machine{Manufacturer: "Supermicro", Model: "SYS-6029P"}, "supermicro", "supermicro-with-mode supermicro-uefi-disk", ""},
-		{Machine{Manufacturer: "Super Micro Computer, Inc."}, "supermicro", "supermicro-with-mode supermicro-uefi-disk", ""},
+		{Machine{Manufacturer: "Supermicro", Model: "SYS-6029P"}, "supermicro", "supermicro-usb-cd supermicro-with-mode supermicro-uefi-disk", ""},
+		{Machine{Manufacturer: "Super Micro Computer, Inc."}, "supermicro", "supermicro-usb-cd supermicro-with-mode supermicro-uefi-disk", ""},
 		{Machine{Manufacturer: "Lenovo", Model: "ThinkSystem SR650"}, "lenovo", "", ""},
 		{Machine{Manufacturer: "Huawei", Model: "2288H V5"}, "huawei-ibmc", "huawei-pxe-first huawei-disk-first", "#VirtualMedia.VmmControl"},
 		{Machine{Manufacturer: "xFusion", Model: "2288H V6"}, "huawei-ibmc", "huawei-pxe-first huawei-disk-first", "#VirtualMedia.VmmControl"},
@@ -107,6 +107,9 @@ recipes:
 		if strings.Join(got, " ") != tt.want {
 			t.Errorf("%+v: %v, want %s", tt.machine, got, tt.want)
 		}
+	}
+	if !b.AsksFirmware(Machine{Manufacturer: "Acme", Model: "X10"}) || b.AsksFirmware(Machine{Manufacturer: "Acme", Model: "Y"}) {
+		t.Error("the firmware is asked for where it makes no difference, or not where it does")
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // Console is what Redfish has no standard for; IPMI has.
 func (d *driver) Console(context.Context) (io.ReadWriteCloser, error) {
-	return nil, fmt.Errorf("Redfish has no console: use --protocol ipmi: %w", bmc.ErrUnsupported)
+	return nil, fmt.Errorf("a console is not in Redfish, use --protocol ipmi: %w", bmc.ErrUnsupported)
 }
 
 // SetPassword changes the password of an account that is there.

@@ -34,7 +34,7 @@ func (d *driver) Firmware(ctx context.Context) (bmc.FirmwareSettings, error) {
 		return out, nil
 	}
 	var waiting bios
-	if _, err := d.get(ctx, path, &waiting); err != nil {
+	if _, err := d.get(ctx, path, &waiting); err != nil && !errors.Is(err, bmc.ErrUnsupported) {
 		return out, fmt.Errorf("reading the pending BIOS settings: %w", err)
 	}
 	for name, value := range waiting.Attributes {

@@ -24,7 +24,7 @@ func TestWaysOfAMake(t *testing.T) {
 	for manufacturer, want := range map[string]string{
 		"Contoso":    "redfish; redfish, minimal body; redfish, with mode; redfish, settings; redfish, boot order; bmclib; redfish, continuous",
 		"Dell Inc.":  "redfish; redfish, minimal body; redfish, with mode; redfish, settings; redfish, boot order; dell-first-boot-device; dell-http-device; bmclib; redfish, continuous",
-		"Supermicro": "supermicro-with-mode; redfish; redfish, minimal body; redfish, with mode; redfish, settings; redfish, boot order; bmclib; redfish, continuous",
+		"Supermicro": "supermicro-usb-cd; supermicro-with-mode; redfish; redfish, minimal body; redfish, with mode; redfish, settings; redfish, boot order; bmclib; redfish, continuous",
 	} {
 		b := newBoard()
 		b.make(manufacturer, "M")

@@ -76,6 +76,7 @@ type driver struct {
 	session  string // path, to log out; empty without one
 	found    links
 	known    bmc.Known
+	seen     *glance      // until it is used
 	alone    bool         // the BMC has one system
 	settings bool         // the boot override was told to the settings resource
 	ordered  bool         // the boot device was told by the boot order
@@ -100,7 +101,7 @@ func Dial(ctx context.Context, t bmc.Target, o Options) (bmc.Driver, error) {
 	if err := d.open(ctx); err != nil {
 		// Whoever has no driver cannot close it.
 		_ = d.Close(context.WithoutCancel(ctx))
-		return nil, fmt.Errorf("Redfish at %s: %w", t.Address, err)
+		return nil, fmt.Errorf("%s by Redfish: %w", t.Address, err)
 	}
 	return d, nil
 }
@@ -116,10 +117,10 @@ func (d *driver) open(ctx context.Context) error {
 		return err
 	}
 	d.known.Protocol = bmc.Redfish
-	if print := d.trust.fingerprint(); print != "" {
-		d.known.Certificate = print
+	if seen := d.trust.fingerprint(); seen != "" {
+		d.known.Certificate = seen
 	}
-	if d.known.Manufacturer == "" && d.known.Model == "" || d.known.Firmware == "" {
+	if d.known.Manufacturer == "" && d.known.Model == "" || d.known.Firmware == "" && d.options.Recipes.AsksFirmware(d.machine()) {
 		return d.identify(ctx)
 	}
 	return nil

@@ -52,18 +52,20 @@ func (d *driver) await(ctx context.Context, a answer) error {
 	}
 }
 
-// ended reads the state of a task (DSP0266, Task.TaskState). A monitor that
-// answers anything but 202 has ended and shows the result.
+// ended reads the state of a task (DSP0266, Task.TaskState; Failed,
+// CompletedWithErrors and Scheduled are not the standard's and met all the
+// same). A monitor that answers anything but 202 has ended and shows the
+// result.
 func (d *driver) ended(t task, code int) (bool, error) {
 	switch t.TaskState {
-	case "Exception", "Killed", "Cancelled", "Interrupted":
+	case "Exception", "Killed", "Cancelled", "Interrupted", "Failed", "CompletedWithErrors":
 		return true, d.taskFailure(t)
 	case "Completed":
 		if t.TaskStatus == "Critical" {
 			return true, d.taskFailure(t)
 		}
 		return true, nil
-	case "Pending", "Suspended", "Service":
+	case "Pending", "Suspended", "Service", "Scheduled":
 		return true, nil
 	case "New", "Starting", "Running", "Stopping", "Cancelling":
 		return false, nil

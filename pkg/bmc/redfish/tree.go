@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/stmcginnis/gofish/common"
 
@@ -162,7 +163,22 @@ func (d *driver) physical(ctx context.Context, paths []string) []string {
 	return left
 }
 
+// glance is the system as it was when the driver looked who it is.
+type glance struct {
+	system system
+	at     time.Time
+}
+
+// fresh is how long a glance is as good as a look.
+const fresh = time.Second
+
 func (d *driver) system(ctx context.Context) (system, error) {
+	if seen := d.seen; seen != nil {
+		d.seen = nil
+		if ctx.Err() == nil && time.Since(seen.at) < fresh {
+			return seen.system, nil
+		}
+	}
 	var s system
 	if _, err := d.get(ctx, d.found.system, &s); err != nil {
 		return s, fmt.Errorf("reading the system: %w", err)
@@ -173,7 +189,8 @@ func (d *driver) system(ctx context.Context) (system, error) {
 	return s, nil
 }
 
-// identify learns the make, which decides the recipes.
+// identify learns the make, which decides the recipes, and the firmware if
+// one of them asks for it.
 func (d *driver) identify(ctx context.Context) error {
 	s, err := d.system(ctx)
 	if err != nil {
@@ -182,11 +199,13 @@ func (d *driver) identify(ctx context.Context) error {
 	if s.Manufacturer == "" && d.known.Manufacturer == "" {
 		d.known.Manufacturer = d.root.Vendor
 	}
-	_, err = d.manager(ctx, s)
-	if errors.Is(err, bmc.ErrUnsupported) {
-		return nil
+	if d.known.Firmware == "" && d.options.Recipes.AsksFirmware(d.machine()) {
+		if _, err := d.manager(ctx, s); err != nil && !errors.Is(err, bmc.ErrUnsupported) {
+			return err
+		}
 	}
-	return err
+	d.seen = &glance{system: s, at: time.Now()}
+	return nil
 }
 
 func (d *driver) manager(ctx context.Context, s system) (manager, error) {
