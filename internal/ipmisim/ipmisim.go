@@ -152,14 +152,15 @@ func (b *BMC) run(t testing.TB) {
 	}
 }
 
-// wait returns when the console listens, which ipmi_sim opens after the LAN.
+// wait returns when the LAN interface answers a presence ping (ASF 2.0 section
+// 3.2.4.2).
 func (b *BMC) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", b.console)
+		err := ping(b.Address)
 		if err == nil {
-			return conn.Close()
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -167,6 +168,22 @@ func (b *BMC) wait(ctx context.Context) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+func ping(address string) error {
+	conn, err := net.Dial("udp", address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write([]byte{6, 0, 0xff, 6, 0, 0, 0x11, 0xbe, 0x80, 0, 0, 0}); err != nil {
+		return err
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 64))
+	return err
 }
 
 // Chassis is what the chassis program was last told of a parameter, such as
@@ -235,6 +252,13 @@ func readUntil(r *bufio.Reader, end string) (string, error) {
 	return text.String(), nil
 }
 
+// String is all that was printed so far.
+func (m *Messages) String() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.text.String()
+}
+
 // Requests are the data bytes of all requests of a network function and
 // command so far, as ipmi_sim decoded them.
 func (m *Messages) Requests(netfn, command int) []string {
@@ -242,7 +266,7 @@ func (m *Messages) Requests(netfn, command int) []string {
 	defer m.mu.Unlock()
 	want := fmt.Sprintf("netfn=0x%x cmd=0x%x ", netfn, command)
 	var requests []string
-	lines := strings.Split(m.text.String(), "\n")
+	lines := strings.Split(strings.ReplaceAll(m.text.String(), "\r", ""), "\n")
 	for i := 0; i+3 < len(lines); i++ {
 		if strings.HasPrefix(lines[i], "Receive message") && strings.Contains(lines[i+1], want) {
 			requests = append(requests, strings.TrimSpace(lines[i+3]))

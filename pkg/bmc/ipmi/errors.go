@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+	"time"
 
 	"github.com/bougou/go-ipmi/pkg/client"
 	"github.com/bougou/go-ipmi/pkg/types"
@@ -105,9 +106,18 @@ func transient(err error) bool {
 	return false
 }
 
+// ended is why ctx has ended, or nil. Its deadline is also that of the socket,
+// which may notice first.
+func ended(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
+}
+
 // unreachable says that nobody answered within the given time.
 func unreachable(ctx context.Context, name string, err error) error {
-	if cause := ctx.Err(); cause != nil {
+	if cause := ended(ctx); cause != nil {
 		return fmt.Errorf("%s: %w", name, errors.Join(bmc.ErrUnreachable, cause))
 	}
 	if gone(err) {

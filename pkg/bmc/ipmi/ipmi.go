@@ -226,7 +226,7 @@ var controls = map[bmc.PowerAction]chassis.ChassisControl{
 }
 
 // SetPower sends Chassis Control (section 28.3). What must not be done twice
-// is sent in copies that a BMC tells from new requests (section 6.12.13).
+// is not asked twice, even if the network loses the answer.
 func (d *driver) SetPower(ctx context.Context, action bmc.PowerAction) error {
 	control, ok := controls[action]
 	if !ok {

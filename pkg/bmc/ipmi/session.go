@@ -90,7 +90,7 @@ func login(ctx context.Context, l *link, a account, p pace) (*session, error) {
 		}
 		last = err
 		// A BMC that is there and silent does not know the suite.
-		if ctx.Err() != nil || !otherSuite(err) && !errors.Is(err, bmc.ErrUnreachable) {
+		if ended(ctx) != nil || !otherSuite(err) && !errors.Is(err, bmc.ErrUnreachable) {
 			break
 		}
 	}
@@ -108,7 +108,7 @@ func capabilities(ctx context.Context, l *link, p pace) error {
 	defer stop()
 	var err error
 	for range p.tries {
-		if ctx.Err() != nil {
+		if ended(ctx) != nil {
 			break
 		}
 		if _, err = l.Write(request); err == nil {
@@ -234,7 +234,7 @@ func (s *session) silence(ctx context.Context, name string, err error) error {
 	switch {
 	case coded, refusal, errors.Is(err, client.ErrRAKPAuthentication):
 		return err
-	case ctx.Err() != nil, gone(err), !s.link.heard.Load():
+	case ended(ctx) != nil, gone(err), !s.link.heard.Load():
 		return unreachable(ctx, name, err)
 	case s.link.refusal() != types.RmcpStatusCodeNoErrors:
 		return types.NewRmcpStatusError(s.link.refusal())
@@ -256,7 +256,7 @@ func (s *session) do(ctx context.Context, request types.Request, response types.
 			return nil
 		}
 		_, coded := completion(err)
-		if ctx.Err() != nil || gone(err) || coded && !transient(err) {
+		if ended(ctx) != nil || gone(err) || coded && !transient(err) {
 			break
 		}
 		if coded && !sleep(ctx, s.pace.timeout/4) {
@@ -269,11 +269,13 @@ func (s *session) do(ctx context.Context, request types.Request, response types.
 	return s.silence(ctx, name, err)
 }
 
-// once sends a request that must not be carried out twice: every try is the
-// same packet, and the BMC drops the copies by their sequence number.
+// once sends a request that must not be carried out twice: one packet, and as
+// long a wait as for all tries. Copies would have to be dropped by the BMC
+// (section 6.12.13), and not every one does.
 func (s *session) once(ctx context.Context, request types.Request, response types.Response) error {
-	s.client.WithRetry(s.pace.tries - 1)
+	s.client.WithRetry(0).WithTimeout(s.pace.timeout * time.Duration(s.pace.tries))
 	err := s.exchange(ctx, request, response)
+	s.client.WithTimeout(s.pace.timeout)
 	if err == nil {
 		s.used = time.Now()
 		return nil
@@ -282,7 +284,7 @@ func (s *session) once(ctx context.Context, request types.Request, response type
 	if _, coded := completion(err); coded {
 		return explain(name, err)
 	}
-	return s.silence(ctx, name, err)
+	return fmt.Errorf("%w; whether it was done is not known", s.silence(ctx, name, err))
 }
 
 // exchange turns a panic over what a BMC sent into an error.
@@ -292,11 +294,11 @@ func (s *session) exchange(ctx context.Context, request types.Request, response 
 			err = fmt.Errorf("reading the answer to %s: %v", request.Command().Name, r)
 		}
 	}()
-	if err := ctx.Err(); err != nil {
+	if err := ended(ctx); err != nil {
 		return err
 	}
 	err = s.client.Exchange(ctx, request, response)
-	if ctx.Err() != nil {
+	if ended(ctx) != nil {
 		// go-ipmi still reads, and would hold the socket until the try is over.
 		_ = s.link.SetReadDeadline(time.Unix(1, 0))
 	}

@@ -179,8 +179,17 @@ func TestLostPackets(t *testing.T) {
 	}
 	var requests atomic.Int32
 	r.drop.Store(func(answer bool, _ int) bool { return !answer && requests.Add(1) == 1 })
-	if err := d.SetPower(t.Context(), bmc.ActionCycle); err != nil {
-		t.Errorf("cycling, with the first request lost: %v", err)
+	if err := d.SetPower(t.Context(), bmc.ActionOn); err != nil {
+		t.Errorf("switching on, with the first request lost: %v", err)
+	}
+	requests.Store(0)
+	if err := d.SetPower(t.Context(), bmc.ActionCycle); !errors.Is(err, bmc.ErrUnreachable) {
+		t.Errorf("cycling, with the request lost: %v", err)
+	}
+	answers.Store(0)
+	r.drop.Store(func(answer bool, _ int) bool { return answer && answers.Add(1) == 1 })
+	if err := d.SetPower(t.Context(), bmc.ActionCycle); !errors.Is(err, bmc.ErrUnreachable) {
+		t.Errorf("cycling, with the answer lost: %v", err)
 	}
 	if n := chassisOf(p).PowerCycles; n != 1 {
 		t.Errorf("%d power cycles, want 1", n)
