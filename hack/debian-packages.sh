@@ -10,6 +10,7 @@ group() {
 	answers) echo python3-yaml genisoimage cpio mtools xorriso shellcheck dash busybox ;;
 	# On its own: it has services, which a machine that people work on is better off without.
 	seeds) echo cloud-init ;;
+	bmc) echo openipmi ipmitool freeipmi-tools ;;
 	firmware) echo qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu xorriso mtools dnsmasq-base iproute2 tcpdump ;;
 	bmc) echo redfishtool python3-sushy ;;
 	bundle) echo debootstrap debian-archive-keyring util-linux iproute2 ;;
