@@ -67,6 +67,7 @@ func clean() []string { return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + o
 
 // TestSushy: OpenStack's client, which is what Ironic uses, drives the BMC.
 func TestSushy(t *testing.T) {
+	t.Parallel()
 	// Debian's own first: another one in PATH does not see Debian's packages.
 	interpreters := []string{"/usr/bin/python3", "python3"}
 	i := slices.IndexFunc(interpreters, func(python string) bool { return exec.Command(python, "-c", "import sushy").Run() == nil })
@@ -124,6 +125,7 @@ chassis: RackMount sessions 1
 
 // TestRedfishtool: the DMTF's command line drives the BMC.
 func TestRedfishtool(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("redfishtool"); err != nil {
 		t.Skip("needs redfishtool: apt install redfishtool")
 	}

@@ -32,8 +32,9 @@ func identity(i int) Hardware {
 	return Server(fmt.Sprintf("RS24DEMO%05d", i+1), uuid, mac)
 }
 
-// Rack makes n BMCs for the machines that sim.Rack makes. common is what they
-// share; the first of them get the faults, in order, one each.
+// Rack makes n BMCs with the identities of sim.Rack's machines, and nothing
+// behind them. common is what they share; the first of them get the faults,
+// in order, one each.
 func Rack(n int, common Config, faults ...sim.Fault) []*BMC {
 	rack := make([]*BMC, n)
 	for i := range rack {
@@ -42,6 +43,18 @@ func Rack(n int, common Config, faults ...sim.Fault) []*BMC {
 		if i < len(faults) {
 			c.Faults = append([]sim.Fault{faults[i]}, common.Faults...)
 		}
+		rack[i] = New(c)
+	}
+	return rack
+}
+
+// Behind makes the BMCs of machines, which then have power when their BMCs
+// say so.
+func Behind(machines []*sim.Machine, common Config) []*BMC {
+	rack := make([]*BMC, len(machines))
+	for i, m := range machines {
+		c := common
+		c.Hardware, c.Machine = Server(m.Serial, m.UUID, m.MAC), Attach(m)
 		rack[i] = New(c)
 	}
 	return rack
@@ -139,7 +152,7 @@ func listen(at netip.AddrPort, b *BMC) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := net.Listen("tcp", at.String())
+	plain, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
 	if err != nil {
 		return nil, err
 	}
