@@ -34,7 +34,7 @@ test: loaders test-packages ## every test; skipped ones are listed by name at th
 	   $(GO) test -json -p 1 -parallel 3 -timeout 18m $$(hack/packages.sh slow); } | $(SUMMARY)
 
 test-packages:
-	@hack/debian-packages.sh go-race clients bmc firmware answers bundle bmc
+	@hack/debian-packages.sh go-race clients firmware answers bundle bmc
 	@test/bundle/root.sh .cache/bundle >/dev/null || echo "tests that run a bundle in Debian will be skipped, by name"
 	@hack/netboot-iso.sh >/dev/null || echo "tests that start Debian's installer will be skipped, by name"
 

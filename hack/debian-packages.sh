@@ -10,9 +10,8 @@ group() {
 	answers) echo python3-yaml genisoimage cpio mtools xorriso shellcheck dash busybox ;;
 	# On its own: it has services, which a machine that people work on is better off without.
 	seeds) echo cloud-init ;;
-	bmc) echo openipmi ipmitool freeipmi-tools ;;
 	firmware) echo qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu xorriso mtools dnsmasq-base iproute2 tcpdump ;;
-	bmc) echo redfishtool python3-sushy ;;
+	bmc) echo redfishtool python3-sushy openipmi ipmitool freeipmi-tools ;;
 	bundle) echo debootstrap debian-archive-keyring util-linux iproute2 ;;
 	bench) echo iproute2 nftables xorriso dnsmasq-base kea-dhcp4-server isc-dhcp-server tftpd-hpa nginx-light ;;
 	install) echo apt-utils dpkg-dev cpio kmod openssh-client xorriso ;;
