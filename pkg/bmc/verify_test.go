@@ -22,11 +22,19 @@ type board struct {
 	refuses error                // every order
 	slow    time.Duration        // until an order is carried out
 	readErr error                // every look
+
+	next PowerState // from due on
+	due  time.Time
 }
 
 func (b *board) Ways() []Way { return b.ways }
 
-func (b *board) Power(context.Context) (PowerState, error) { return b.power, b.readErr }
+func (b *board) Power(context.Context) (PowerState, error) {
+	if b.next != "" && !time.Now().Before(b.due) {
+		b.power = b.next
+	}
+	return b.power, b.readErr
+}
 
 func (b *board) SetPower(_ context.Context, a PowerAction) error {
 	b.told = append(b.told, string(a))
@@ -37,7 +45,7 @@ func (b *board) SetPower(_ context.Context, a PowerAction) error {
 	if a == ActionOff || a == ActionSoft {
 		state = PowerOff
 	}
-	time.AfterFunc(b.slow, func() { b.power = state })
+	b.next, b.due = state, time.Now().Add(b.slow)
 	return nil
 }
 

@@ -129,6 +129,7 @@ func TestErrorsAreWhatTheyAre(t *testing.T) {
 			if err != nil {
 				return
 			}
+			_, _ = c.Read(make([]byte, 1024)) // what is said unasked is dropped with the connection
 			_, _ = c.Write([]byte("SSH-2.0-x\r\n"))
 			c.Close()
 		}

@@ -129,3 +129,27 @@ func TestTheSimulatedBMCGoesWrong(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkPowerStatus is a whole conversation: TLS, login, look, log out.
+func BenchmarkPowerStatus(b *testing.B) {
+	sim := bmcsim.New(bmcsim.Config{})
+	defer sim.Close()
+	server := httptest.NewTLSServer(sim)
+	defer server.Close()
+	ctx := context.Background()
+	var known bmc.Known
+	for b.Loop() {
+		d, err := redfish.Dial(ctx, bmc.Target{Address: server.URL, Username: sim.Username(), Password: sim.Password(), Known: known}, redfish.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := d.Power(ctx); err != nil {
+			b.Fatal(err)
+		}
+		known = d.Known()
+		if err := d.Close(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(sim.Requests())/float64(b.N), "requests/op")
+}
