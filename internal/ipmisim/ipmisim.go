@@ -42,7 +42,12 @@ type BMC struct {
 	Dir     string
 
 	console string
+	stop    func()
+	stopped sync.Once
 }
+
+// Stop ends it before the test does.
+func (b *BMC) Stop() { b.stopped.Do(b.stop) }
 
 // program keeps the chassis in one file per parameter.
 const program = `#!/bin/sh
@@ -142,10 +147,11 @@ func (b *BMC) run(t testing.TB) {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting ipmi_sim: %v", err)
 	}
-	t.Cleanup(func() {
+	b.stop = func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-	})
+	}
+	t.Cleanup(b.Stop)
 	if err := b.wait(t.Context()); err != nil {
 		said, _ := os.ReadFile(log.Name())
 		t.Fatalf("ipmi_sim does not listen: %v\n%s", err, said)

@@ -32,7 +32,16 @@ type peer struct {
 // startPeer runs a BMC in this process that takes the given cipher suites.
 func startPeer(t *testing.T, suites ...types.CipherSuiteID) *peer {
 	t.Helper()
+	return startConsolePeer(t, nil, suites...)
+}
+
+// startConsolePeer runs one whose machine has a serial port.
+func startConsolePeer(t *testing.T, port *mock.FakeConsoleConn, suites ...types.CipherSuiteID) *peer {
+	t.Helper()
 	h := mock.New()
+	if port != nil {
+		h.SetConsole(&mock.Console{Conn: port})
+	}
 	info := goipmi.DeviceInfo{IPMIVersion: 0x20, FirmwareMajor: 3, FirmwareMinor: 0x41, ManufacturerID: types.OEM_SUPERMICRO}
 	b := goipmi.New(info, [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, h, goipmi.WithCipherSuites(suites))
 	user, err := b.Users.Add(2, testUser)
