@@ -82,6 +82,7 @@ type Dialer func(ctx context.Context, t Target) (Driver, error)
 var (
 	ErrUnsupported = errors.New("the BMC cannot do that")
 	ErrLogin       = errors.New("the BMC refuses user name or password")
+	ErrChangeFirst = errors.New("the BMC wants its password changed before anything else")
 	ErrUnreachable = errors.New("the BMC does not answer")
 	ErrCertificate = errors.New("the BMC shows another certificate than before")
 	ErrUntrusted   = errors.New("the BMC's certificate is not one that the given CA vouches for")

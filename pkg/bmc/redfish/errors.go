@@ -27,8 +27,9 @@ type failure struct {
 	ids    []string // of the messages in the answer
 	kinds  []error
 
-	refused bool // nobody listens
-	full    bool // no session is free
+	refused bool   // nobody listens
+	full    bool   // no session is free
+	account string // path of the account that wants another password
 }
 
 func (f *failure) Error() string   { return f.text }
@@ -123,8 +124,11 @@ func isConnection(err error) bool {
 func (d *driver) refusal(what string, answer *common.Error) error {
 	f := &failure{status: answer.HTTPReturnedStatusCode, ids: []string{answer.Code}}
 	var said []string
-	for _, info := range answer.ExtendedInfos {
+	for _, info := range extended(answer) {
 		f.ids = append(f.ids, info.MessageID)
+		if strings.HasSuffix(info.MessageID, ".PasswordChangeRequired") && len(info.MessageArgs) > 0 {
+			f.account = local(info.MessageArgs[0])
+		}
 		text := info.Message
 		if text == "" {
 			text = info.MessageID
@@ -140,6 +144,8 @@ func (d *driver) refusal(what string, answer *common.Error) error {
 	case f.says("SessionLimitExceeded", "NoFreeSessions", "MaxSessionsReached", "CreateLimitReachedForResource"):
 		f.kinds = []error{bmc.ErrBusy}
 		f.full = true
+	case f.says("PasswordChangeRequired"):
+		f.kinds = []error{bmc.ErrChangeFirst, bmc.ErrLogin}
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		f.kinds = []error{bmc.ErrLogin}
 	case code == http.StatusServiceUnavailable:
@@ -158,6 +164,21 @@ func (d *driver) refusal(what string, answer *common.Error) error {
 	}
 	f.text = d.redact(f.text)
 	return f
+}
+
+// extended are the messages of a refusal. gofish hands on as text what is not
+// quite of the schema.
+func extended(answer *common.Error) []common.ErrExtendedInfo {
+	var loose struct {
+		Error struct {
+			Infos []common.ErrExtendedInfo `json:"@Message.ExtendedInfo"`
+		} `json:"error"`
+		Infos []common.ErrExtendedInfo `json:"@Message.ExtendedInfo"`
+	}
+	if len(answer.ExtendedInfos) > 0 || decode([]byte(answer.Message), &loose) != nil {
+		return answer.ExtendedInfos
+	}
+	return append(loose.Error.Infos, loose.Infos...)
 }
 
 // shorten makes one line of what may be a page of HTML.

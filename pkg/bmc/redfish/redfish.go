@@ -85,6 +85,19 @@ type driver struct {
 
 // Dial logs in, and finds the system that the BMC is of.
 func Dial(ctx context.Context, t bmc.Target, o Options) (bmc.Driver, error) {
+	d, err := newDriver(t, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.open(ctx); err != nil {
+		// Whoever has no driver cannot close it.
+		_ = d.Close(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("%s by Redfish: %w", t.Address, err)
+	}
+	return d, nil
+}
+
+func newDriver(t bmc.Target, o Options) (*driver, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
@@ -98,20 +111,29 @@ func Dial(ctx context.Context, t bmc.Target, o Options) (bmc.Driver, error) {
 	d.trust = &trust{options: o, pin: strings.ToLower(t.Known.Certificate)}
 	d.transport = newTransport(d.trust, o)
 	d.carrier = &carrier{next: d.transport, timeout: o.Timeout}
-	if err := d.open(ctx); err != nil {
-		// Whoever has no driver cannot close it.
-		_ = d.Close(context.WithoutCancel(ctx))
-		return nil, fmt.Errorf("%s by Redfish: %w", t.Address, err)
-	}
 	return d, nil
 }
 
-func (d *driver) open(ctx context.Context) error {
-	if err := d.connect(ctx); err != nil {
+// enter reads the service root and logs in.
+func (d *driver) enter(ctx context.Context) error {
+	err := d.connect(ctx)
+	if status(err) == http.StatusUnauthorized && d.target.Username != "" {
+		// The root is for everybody (DSP0266, 13.2); some emulators lock it.
+		d.basic()
+		err = d.connect(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	if err := d.login(ctx); err != nil {
 		return fmt.Errorf("logging in: %w", err)
+	}
+	return nil
+}
+
+func (d *driver) open(ctx context.Context) error {
+	if err := d.enter(ctx); err != nil {
+		return err
 	}
 	if err := d.findSystem(ctx); err != nil {
 		return err

@@ -157,6 +157,9 @@ func TestErrorsAreWhatTheyAre(t *testing.T) {
 		{"HTTP in place of TLS", strings.Replace(serve(t, newBoard()), "http:", "https:", 1), bmc.ErrUnreachable, ""},
 		{"a wrong password", serve(t, wrong), bmc.ErrLogin, "logging in"},
 		{"four sessions", serve(t, full), bmc.ErrBusy, "simultaneous sessions"},
+		{"four sessions, said loosely", says(t, http.StatusBadRequest, `{"error":{"@Message.ExtendedInfo":[{"MessageId":"X.1.0.SessionLimitExceeded","MessageArgs":[4],"Message":"no more"}]}}`), bmc.ErrBusy, "no more"},
+		{"no error object", says(t, http.StatusServiceUnavailable, `{"@Message.ExtendedInfo":[{"MessageId":"X.1.0.Later","Message":"come back"}]}`), bmc.ErrBusy, "come back"},
+		{"a page of an error", says(t, http.StatusServiceUnavailable, "<html><h1>Busy</h1>"), bmc.ErrBusy, "503"},
 		{"redirected elsewhere", serve(t, http.RedirectHandler("http://127.0.0.1:1/redfish/v1/", http.StatusFound)), bmc.ErrUnsupported, "redirected to http://127.0.0.1:1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -176,6 +179,20 @@ func TestErrorsAreWhatTheyAre(t *testing.T) {
 			}
 		})
 	}
+}
+
+// says has a BMC refuse every login in these words.
+func says(t *testing.T, code int, body string) string {
+	b := newBoard()
+	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != pathSessions {
+			return false
+		}
+		w.WriteHeader(code)
+		_, _ = w.Write([]byte(body))
+		return true
+	}
+	return serve(t, b)
 }
 
 func TestNoSecretIsInAnError(t *testing.T) {
@@ -225,6 +242,16 @@ func TestSetPassword(t *testing.T) {
 func TestServicesWithoutSessions(t *testing.T) {
 	for name, change := range map[string]func(*board){
 		"no link": func(b *board) { delete(b.docs["/redfish/v1"], "Links") },
+		"nor a root for everybody": func(b *board) {
+			delete(b.docs["/redfish/v1"], "Links")
+			b.before = func(w http.ResponseWriter, r *http.Request) bool {
+				_, password, _ := r.BasicAuth()
+				if password != oddPassword {
+					w.WriteHeader(http.StatusUnauthorized)
+				}
+				return password != oddPassword
+			}
+		},
 		"a link to nothing": func(b *board) {
 			b.before = func(w http.ResponseWriter, r *http.Request) bool {
 				if r.URL.Path == pathSessions {

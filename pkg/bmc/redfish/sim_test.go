@@ -153,3 +153,33 @@ func BenchmarkPowerStatus(b *testing.B) {
 	}
 	b.ReportMetric(float64(sim.Requests())/float64(b.N), "requests/op")
 }
+
+func TestAPasswordThatMustBeChanged(t *testing.T) {
+	ctx := context.Background()
+	sim := bmcsim.New(bmcsim.Config{MustChangePassword: true})
+	server := httptest.NewServer(sim)
+	t.Cleanup(func() { sim.Close(); server.Close() })
+	target := bmc.Target{Address: server.URL, Username: sim.Username(), Password: sim.Password()}
+	o := redfish.Options{Poll: time.Millisecond}
+
+	_, err := redfish.Dial(ctx, target, o)
+	if !errors.Is(err, bmc.ErrChangeFirst) {
+		t.Fatalf("got %v", err)
+	}
+	const next = "A-b3tter-one"
+	if err := redfish.ChangePassword(ctx, target, o, next); err != nil {
+		t.Fatal(err)
+	}
+	target.Password = next
+	d, err := redfish.Dial(ctx, target, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(ctx); err != nil || sim.OpenSessions() != 0 {
+		t.Errorf("%v, %d sessions are left open", err, sim.OpenSessions())
+	}
+	// It also changes one that need not be changed.
+	if err := redfish.ChangePassword(ctx, target, o, "an0ther-One"); err != nil || sim.OpenSessions() != 0 {
+		t.Errorf("%v, %d sessions are left open", err, sim.OpenSessions())
+	}
+}
