@@ -48,7 +48,8 @@ type Config struct {
 type BMC struct {
 	config   Config
 	static   map[string]resource
-	closed   chan struct{}
+	life     context.Context // until Close
+	end      context.CancelFunc
 	machines sync.WaitGroup
 
 	mu       sync.Mutex
@@ -95,7 +96,8 @@ func (s settings) clone() settings {
 // New makes a BMC. Close ends its machine.
 func New(c Config) *BMC {
 	c = c.withDefaults()
-	b := &BMC{config: c, closed: make(chan struct{}), faults: slices.Clone(c.Faults), bios: map[string]any{}}
+	b := &BMC{config: c, faults: slices.Clone(c.Faults), bios: map[string]any{}}
+	b.life, b.end = context.WithCancel(context.Background())
 	for _, a := range c.Attributes {
 		b.bios[a.Name] = a.Default
 	}
@@ -160,11 +162,7 @@ func idle(ctx context.Context, next func() Boot) {
 // a fault keeps waiting.
 func (b *BMC) Close() {
 	b.mu.Lock()
-	select {
-	case <-b.closed:
-	default:
-		close(b.closed)
-	}
+	b.end()
 	b.stop()
 	b.mu.Unlock()
 	b.machines.Wait()

@@ -4,17 +4,13 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/rackseed/rackseed/pkg/sim"
 )
 
 // client speaks plain HTTP, so that these tests stand beside no library.
@@ -367,158 +363,6 @@ func TestTasks(t *testing.T) {
 	c.want(204, "GET", monitor, nil)
 	if state := c.want(200, "GET", tasksPath+"/"+monitor[strings.LastIndexByte(monitor, '/')+1:], nil).body["TaskState"]; state != "Completed" {
 		t.Errorf("the task is %v", state)
-	}
-}
-
-// TestFaults: each goes wrong where its name says.
-func TestFaults(t *testing.T) {
-	now := time.Now()
-	var mu sync.Mutex
-	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
-	start := func(t *testing.T, f sim.Fault) (*BMC, client) {
-		return newClient(t, Config{Faults: []sim.Fault{f}, Slow: 300 * time.Millisecond, Now: clock})
-	}
-	t.Run(string(Fault401), func(t *testing.T) {
-		b, c := start(t, Fault401)
-		c.want(401, "GET", systemPath, nil)
-		c.want(401, "POST", sessionsPath, map[string]any{"UserName": b.Username(), "Password": b.Password().Reveal()})
-	})
-	t.Run(string(FaultSlow), func(t *testing.T) {
-		_, c := start(t, FaultSlow)
-		begin := time.Now()
-		c.want(200, "GET", systemPath, nil)
-		if took := time.Since(begin); took < 300*time.Millisecond {
-			t.Errorf("it took %s", took)
-		}
-	})
-	t.Run(string(FaultHang), func(t *testing.T) {
-		b, c := start(t, FaultHang)
-		answered := make(chan error, 1)
-		go func() {
-			_, err := c.try("GET", systemPath, nil)
-			answered <- err
-		}()
-		eventually(t, "the request to arrive", func() bool { return b.Requests() == 1 })
-		select {
-		case err := <-answered:
-			t.Errorf("it answered: %v", err)
-		case <-time.After(100 * time.Millisecond):
-		}
-		b.Close()
-		if err := <-answered; err == nil {
-			t.Error("it answered when it was closed")
-		}
-	})
-	t.Run(string(FaultFlaky), func(t *testing.T) {
-		b, c := start(t, FaultFlaky)
-		var seen []string
-		for range 6 {
-			g, err := c.try("POST", systemPath+"/Actions/ComputerSystem.Reset", map[string]any{"ResetType": "PushPowerButton"})
-			seen = append(seen, map[bool]string{true: fmt.Sprint(g.status), false: "lost"}[err == nil])
-		}
-		if want := []string{"204", "204", "lost", "204", "204", "503"}; !slices.Equal(seen, want) {
-			t.Errorf("it answered %q, want %q", seen, want)
-		}
-		if n := len(b.Actions()); n != 5 {
-			t.Errorf("%d buttons were pushed: a lost answer is to a request that was done, a refused one is not", n)
-		}
-	})
-	t.Run(string(FaultLies), func(t *testing.T) {
-		b, c := start(t, FaultLies)
-		c.want(200, "PATCH", systemPath, boot("BootSourceOverrideEnabled", "Once", "BootSourceOverrideTarget", "Pxe"))
-		if got := c.boot()["BootSourceOverrideEnabled"]; got != "Disabled" {
-			t.Errorf("it kept %v", got)
-		}
-		c.reset("On", 204)
-		if b.PowerState() != "Off" || len(b.Actions()) != 0 {
-			t.Errorf("power is %s after %q", b.PowerState(), b.Actions())
-		}
-		c.want(200, "PATCH", accountsPath+"/1", map[string]any{"Password": "another-one"})
-		c.want(200, "GET", systemPath, nil)
-	})
-	t.Run(string(FaultReverts), func(t *testing.T) {
-		_, c := start(t, FaultReverts)
-		c.override("Once", "Pxe")
-		if got := c.boot()["BootSourceOverrideTarget"]; got != "Pxe" {
-			t.Errorf("it has %v", got)
-		}
-		mu.Lock()
-		now = now.Add(2 * time.Second)
-		mu.Unlock()
-		if got := c.boot()["BootSourceOverrideTarget"]; got != "None" {
-			t.Errorf("it still has %v", got)
-		}
-	})
-	t.Run(string(FaultDropsSession), func(t *testing.T) {
-		b, c := start(t, FaultDropsSession)
-		token := c.want(201, "POST", sessionsPath, map[string]any{"UserName": b.Username(), "Password": b.Password().Reveal()}).header.Get("X-Auth-Token")
-		c.user = ""
-		for _, status := range []int{200, 200, 200, 401} {
-			c.want(status, "GET", systemPath, nil, "X-Auth-Token", token)
-		}
-	})
-	t.Run(string(FaultETagRequired), func(t *testing.T) {
-		_, c := start(t, FaultETagRequired)
-		pxe := boot("BootSourceOverrideEnabled", "Once", "BootSourceOverrideTarget", "Pxe")
-		c.want(428, "PATCH", systemPath, pxe)
-		c.want(204, "PATCH", systemPath, pxe, "If-Match", c.do("GET", systemPath, nil).header.Get("ETag"))
-	})
-	t.Run(string(FaultNoOnce), func(t *testing.T) {
-		b, c := start(t, FaultNoOnce)
-		c.override("Once", "Pxe")
-		if got := c.boot()["BootSourceOverrideEnabled"]; got != "Continuous" {
-			t.Errorf("it has %v", got)
-		}
-		c.reset("On", 204)
-		c.reset("ForceRestart", 204)
-		eventually(t, "two boots", func() bool { return len(b.Booted()) == 2 })
-		if got := b.Booted()[1].Target; got != "Pxe" {
-			t.Errorf("the second boot is from %v", got)
-		}
-	})
-}
-
-// TestRack: 512 BMCs, each with a machine, an address and a certificate of
-// its own, and answers that are its own.
-func TestRack(t *testing.T) {
-	const n = 512
-	rack := Rack(n, Config{}, FaultLies, Fault401)
-	f, err := Serve(netip.MustParseAddrPort("127.88.0.1:0"), rack...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if f.Addresses[300].Addr() != netip.MustParseAddr("127.88.1.45") || f.Addresses[300].Port() != f.Addresses[0].Port() {
-		t.Errorf("BMC 300 is at %s", f.Addresses[300])
-	}
-	if !rack[0].has(FaultLies) || !rack[1].has(Fault401) || len(rack[2].faults) != 0 {
-		t.Error("the faults are not where they belong")
-	}
-	machines := sim.Rack(nil, n, nil)
-	certificates := map[string]bool{}
-	for _, i := range []int{0, 2, 255, 256, 511} {
-		c := client{t: t, url: f.URL(i), user: "admin", password: "rackseed"}
-		if got := c.want(200, "GET", systemPath, nil).body["SerialNumber"]; got != machines[i].Serial {
-			t.Errorf("BMC %d is of %v, want %v", i, got, machines[i].Serial)
-		}
-		if got := c.want(200, "GET", systemPath+"/EthernetInterfaces/NIC1", nil).body["MACAddress"]; got != machines[i].MAC.String() {
-			t.Errorf("BMC %d has port %v, want %v", i, got, machines[i].MAC)
-		}
-		conn, err := tls.Dial("tcp", f.Addresses[i].String(), &tls.Config{InsecureSkipVerify: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		certificates[string(conn.ConnectionState().PeerCertificates[0].Raw)] = true
-		_ = conn.Close()
-	}
-	if len(certificates) != 5 {
-		t.Errorf("%d certificates for 5 BMCs", len(certificates))
-	}
-}
-
-func TestServeIsForLoopback(t *testing.T) {
-	if _, err := Serve(netip.MustParseAddrPort("0.0.0.0:0")); err == nil {
-		t.Error("it opened the network")
 	}
 }
 

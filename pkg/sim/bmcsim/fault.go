@@ -81,7 +81,7 @@ func (b *BMC) delay(r *http.Request) error {
 	case <-over:
 		return nil
 	case <-r.Context().Done():
-	case <-b.closed:
+	case <-b.life.Done():
 	}
 	return errGone
 }

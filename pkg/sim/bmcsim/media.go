@@ -56,7 +56,7 @@ func (b *BMC) virtualMedia(at string, i int) resource {
 		// Before InsertMedia existed (schema 1.1) media were inserted so.
 		image, inserting := body["Image"]
 		if inserting && image != nil {
-			return b.insert(context.Background(), i, body)
+			return b.insert(b.life, i, body)
 		}
 		if inserted, ok := body["Inserted"].(bool); inserting || ok && !inserted {
 			return b.eject(i)

@@ -61,7 +61,7 @@ func (b *BMC) show(state string, d time.Duration) {
 
 // start gives power to a machine that has none. It needs the lock.
 func (b *BMC) start() {
-	ctx, unplug := context.WithCancel(context.Background())
+	ctx, unplug := context.WithCancel(b.life)
 	before, stopped := b.power.stopped, make(chan struct{})
 	b.power.on, b.power.unplug, b.power.stopped = true, unplug, stopped
 	b.resetAt = b.config.Now()

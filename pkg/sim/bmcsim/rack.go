@@ -67,6 +67,10 @@ type Front struct {
 	server  *http.Server
 	serving sync.WaitGroup
 	bmcs    []*BMC
+
+	mu       sync.Mutex
+	closed   bool
+	requests sync.WaitGroup
 }
 
 type ownerKey struct{}
@@ -81,13 +85,11 @@ func Serve(at netip.AddrPort, bmcs ...*BMC) (*Front, error) {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       30 * time.Second,
 		ErrorLog:          log.New(discard{}, "", 0),
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r.Context().Value(ownerKey{}).(*BMC).ServeHTTP(w, r)
-		}),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, ownerKey{}, c.(*tls.Conn).NetConn().(owned).bmc)
 		},
 	}}
+	f.server.Handler = f
 	var listeners []net.Listener
 	for i, b := range bmcs {
 		l, err := listen(at, b)
@@ -115,13 +117,30 @@ func Serve(at netip.AddrPort, bmcs ...*BMC) (*Front, error) {
 // URL is where BMC i is.
 func (f *Front) URL(i int) string { return "https://" + f.Addresses[i].String() }
 
+// ServeHTTP hands a request to the BMC that the connection is to.
+func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		panic(http.ErrAbortHandler)
+	}
+	f.requests.Add(1)
+	f.mu.Unlock()
+	defer f.requests.Done()
+	r.Context().Value(ownerKey{}).(*BMC).ServeHTTP(w, r)
+}
+
 // Close hangs up on everybody, and closes the BMCs.
 func (f *Front) Close() {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
 	_ = f.server.Close()
-	f.serving.Wait()
 	for _, b := range f.bmcs {
 		b.Close()
 	}
+	f.requests.Wait()
+	f.serving.Wait()
 }
 
 type discard struct{}
