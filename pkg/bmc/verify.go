@@ -106,12 +106,13 @@ func setBoot(ctx context.Context, d Driver, want Boot, way Way, p Patience) (Boo
 
 // KeptAs reports whether a BMC that says got keeps b. Some BMCs say
 // Continuous for an override that is for one boot, which is told apart only
-// by what the machine does next.
+// by what the machine does next. Most do not show the URL.
 func (b Boot) KeptAs(got Boot) bool {
 	if b.Device == DeviceNone {
 		return got.Device == DeviceNone
 	}
-	return got.Device == b.Device && (!b.Persistent || got.Persistent) && (b.Mode == ModeKeep || got.Mode == ModeKeep || got.Mode == b.Mode)
+	return got.Device == b.Device && (!b.Persistent || got.Persistent) && (b.Mode == ModeKeep || got.Mode == ModeKeep || got.Mode == b.Mode) &&
+		(b.URL == "" || got.URL == "" || got.URL == b.URL)
 }
 
 // String says it for people: pxe once (uefi).

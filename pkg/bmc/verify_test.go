@@ -146,6 +146,10 @@ func TestKeptAs(t *testing.T) {
 		{Boot{Device: DevicePXE, Persistent: true}, Boot{Device: DevicePXE}, false},
 		{Boot{Device: DevicePXE, Mode: ModeUEFI}, Boot{Device: DevicePXE}, true},
 		{Boot{Device: DevicePXE, Mode: ModeUEFI}, Boot{Device: DevicePXE, Mode: ModeBIOS}, false},
+		{Boot{Device: DeviceHTTP, URL: "http://a/"}, Boot{Device: DeviceHTTP, URL: "http://a/"}, true},
+		{Boot{Device: DeviceHTTP, URL: "http://a/"}, Boot{Device: DeviceHTTP}, true},
+		{Boot{Device: DeviceHTTP, URL: "http://a/"}, Boot{Device: DeviceHTTP, URL: "http://b/"}, false},
+		{Boot{Device: DeviceHTTP}, Boot{Device: DeviceHTTP, URL: "http://b/"}, true},
 		{Boot{Device: DeviceNone}, Boot{Device: DevicePXE}, false},
 		{Boot{Device: DeviceNone}, Boot{Device: DeviceNone}, true},
 	} {

@@ -99,8 +99,9 @@ func TestDellHTTPDevice(t *testing.T) {
 	}
 	d := dial(t, b)
 	want := bmc.Boot{Device: bmc.DeviceHTTP, URL: "http://10.0.0.1/ipxe.efi"}
-	if err := d.SetBoot(context.Background(), want, bmc.Way{Name: "dell-http-device"}); err != nil {
-		t.Fatal(err)
+	_, steps, err := bmc.SetBootVerified(context.Background(), d, want, patience)
+	if err != nil || !strings.HasPrefix(steps[len(steps)-1].What, "dell-http-device") {
+		t.Fatalf("%v\n%s", err, steps)
 	}
 	pending := object{"HttpDev1EnDis": "Enabled", "HttpDev1Uri": want.URL}
 	if diff := cmp.Diff(pending, b.docs[pathBIOSNext]["Attributes"]); diff != "" {

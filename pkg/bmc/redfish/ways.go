@@ -54,7 +54,8 @@ func (d *driver) recipes() []recipe.Way {
 type phrase struct {
 	mode       recipe.ModePolicy
 	continuous bool
-	bare       bool              // no URL
+	none       bool              // "no override" as a device, too
+	urlless    bool              // the URL is said elsewhere
 	targets    map[string]string // other names by device
 }
 
@@ -69,7 +70,7 @@ func (d *driver) SetBoot(ctx context.Context, want bmc.Boot, way bmc.Way) error 
 	case wayStandard:
 		return d.patchBoot(ctx, want, phrase{})
 	case wayMinimal:
-		return d.patchBoot(ctx, want, phrase{mode: recipe.ModeForbidden, bare: true})
+		return d.patchBoot(ctx, want, phrase{mode: recipe.ModeForbidden, none: true})
 	case wayMode:
 		if want.Mode != bmc.ModeKeep {
 			return notForThis(way, "the mode was in the request")
@@ -116,7 +117,7 @@ func (d *driver) follow(ctx context.Context, want bmc.Boot, way bmc.Way, w recip
 		if err := d.SetFirmware(ctx, fill(w, want)); err != nil {
 			return err
 		}
-		p.bare = true
+		p.urlless = true
 		return d.patchBoot(ctx, want, p)
 	case recipe.KindManager:
 		return d.patchManager(ctx, fill(w, want))
@@ -177,7 +178,7 @@ func (d *driver) patchSettings(ctx context.Context, want bmc.Boot, p phrase) err
 // a whole request for one member that it cannot write.
 func (p phrase) body(want bmc.Boot, has boot) (map[string]any, error) {
 	b := map[string]any{"BootSourceOverrideEnabled": p.enabled(want)}
-	if want.Device != bmc.DeviceNone || p.bare {
+	if want.Device != bmc.DeviceNone || p.none {
 		target, err := p.target(want.Device, has.Targets)
 		if err != nil {
 			return nil, err
@@ -187,7 +188,7 @@ func (p phrase) body(want bmc.Boot, has boot) (map[string]any, error) {
 	if mode := p.modeOf(want, has); mode != "" {
 		b["BootSourceOverrideMode"] = mode
 	}
-	if want.Device == bmc.DeviceHTTP && want.URL != "" && !p.bare {
+	if want.Device == bmc.DeviceHTTP && want.URL != "" && !p.urlless {
 		b["HttpBootUri"] = want.URL
 	}
 	return map[string]any{"Boot": b}, nil

@@ -47,6 +47,15 @@ func TestSetBootVerifiedFindsTheWay(t *testing.T) {
 				return 0, ""
 			}
 		}, uefi, wayMinimal, object{"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}},
+		{"no override has to be said twice", func(b *board) {
+			merge(b.boot(), object{"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"})
+			b.patch = func(_ string, body object) (int, string) {
+				if body["Boot"].(object)["BootSourceOverrideTarget"] == nil {
+					return http.StatusOK, ""
+				}
+				return 0, ""
+			}
+		}, bmc.Boot{Device: bmc.DeviceNone}, wayMinimal, object{"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "None"}},
 		{"the mode must be said", func(b *board) {
 			b.patch = func(_ string, body object) (int, string) {
 				if body["Boot"].(object)["BootSourceOverrideMode"] == nil {
