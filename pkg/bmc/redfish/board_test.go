@@ -34,6 +34,7 @@ type board struct {
 	requests []string // METHOD path, without what a login and a logout need
 	bodies   []object // of the PATCHes and POSTs among them
 
+	nowhere bool                                                       // says only in the body where a session is
 	noETag  bool                                                       // shows none
 	tags    func(header string) (code int, id string)                  // what it says to an If-Match; 0 is nothing
 	patch   func(path string, body object) (code int, id string)       // what it says to a PATCH; 0 stores it
@@ -180,9 +181,11 @@ func (b *board) login(w http.ResponseWriter, body object) {
 	token, path := fmt.Sprintf("token-%d", b.logins), fmt.Sprintf("%s/%d", pathSessions, b.logins)
 	b.sessions[token] = path
 	w.Header().Set("X-Auth-Token", token)
-	w.Header().Set("Location", "https://bmc.internal"+path)
+	if !b.nowhere {
+		w.Header().Set("Location", "https://bmc.internal"+path)
+	}
 	w.WriteHeader(http.StatusCreated)
-	_, _ = w.Write([]byte("{}"))
+	_, _ = w.Write(encoded(link(path)))
 }
 
 func (b *board) etag() string { return fmt.Sprintf(`W/"%d"`, b.version) }

@@ -83,23 +83,39 @@ func (d *driver) Boot(ctx context.Context) (bmc.Boot, error) {
 		return bmc.Boot{}, err
 	}
 	out := s.Boot.override()
-	if pending := s.Settings.SettingsObject.String(); pending != "" && (out.Device == bmc.DeviceNone || d.settings) {
-		var waiting system
-		_, err := d.get(ctx, pending, &waiting)
-		if err != nil && !errors.Is(err, bmc.ErrUnsupported) {
-			return out, fmt.Errorf("reading the pending settings of the system: %w", err)
+	var waiting boot
+	if out.Device == bmc.DeviceNone || d.settings {
+		if waiting, err = d.waiting(ctx, s); err != nil {
+			return out, err
 		}
-		if w := waiting.Boot.override(); err == nil && (w.Device != bmc.DeviceNone || d.settings && waiting.Boot.Enabled != "") {
+		if w := waiting.override(); w.Device != bmc.DeviceNone || d.settings && waiting.Enabled != "" {
 			out = w
 		}
 	}
 	if out.Order, err = d.order(ctx, s); err != nil {
 		return out, err
 	}
-	if device := d.first(s.Boot); d.ordered && out.Device == bmc.DeviceNone && device != bmc.DeviceNone {
+	order := s.Boot.BootOrder
+	if len(waiting.BootOrder) > 0 {
+		order = waiting.BootOrder
+	}
+	if device := d.first(order); d.ordered && out.Device == bmc.DeviceNone && device != bmc.DeviceNone {
 		out.Device, out.Persistent = device, true
 	}
 	return out, nil
+}
+
+// waiting is Boot of the settings resource; nothing if there is none.
+func (d *driver) waiting(ctx context.Context, s system) (boot, error) {
+	path := s.Settings.SettingsObject.String()
+	if path == "" {
+		return boot{}, nil
+	}
+	var later system
+	if _, err := d.get(ctx, path, &later); err != nil && !errors.Is(err, bmc.ErrUnsupported) {
+		return boot{}, fmt.Errorf("reading the pending settings of the system: %w", err)
+	}
+	return later.Boot, nil
 }
 
 // order is the firmware's list under the names that people know.
@@ -154,7 +170,7 @@ func (o bootOption) is(want bmc.Device) bool {
 	case bmc.DeviceCD:
 		return strings.Contains(path, "cdrom(") || strings.Contains(name, "cd/dvd") || strings.Contains(name, "cdrom")
 	case bmc.DeviceDisk:
-		return !network && !http && (strings.Contains(path, "hd(") || strings.Contains(path, "nvme(") || strings.Contains(path, "sata("))
+		return !network && !http && (strings.Contains(path, "hd(") || strings.Contains(path, "nvme(") || strings.Contains(path, "sata(") || strings.Contains(path, "scsi("))
 	}
 	return false
 }

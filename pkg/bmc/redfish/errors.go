@@ -166,14 +166,29 @@ func (d *driver) refusal(what string, answer *common.Error) error {
 	return f
 }
 
+// infos is a list, or its only element.
+type infos []common.ErrExtendedInfo
+
+func (i *infos) UnmarshalJSON(b []byte) error {
+	var list []common.ErrExtendedInfo
+	if err := decode(b, &list); err == nil && list != nil {
+		*i = list
+		return nil
+	}
+	var one common.ErrExtendedInfo
+	err := decode(b, &one)
+	*i = infos{one}
+	return err
+}
+
 // extended are the messages of a refusal. gofish hands on as text what is not
 // quite of the schema.
 func extended(answer *common.Error) []common.ErrExtendedInfo {
 	var loose struct {
 		Error struct {
-			Infos []common.ErrExtendedInfo `json:"@Message.ExtendedInfo"`
+			Infos infos `json:"@Message.ExtendedInfo"`
 		} `json:"error"`
-		Infos []common.ErrExtendedInfo `json:"@Message.ExtendedInfo"`
+		Infos infos `json:"@Message.ExtendedInfo"`
 	}
 	if len(answer.ExtendedInfos) > 0 || decode([]byte(answer.Message), &loose) != nil {
 		return answer.ExtendedInfos

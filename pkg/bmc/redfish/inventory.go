@@ -57,9 +57,10 @@ type reader struct {
 	out *bmc.Inventory
 }
 
-// note keeps what is not well.
+// note keeps what is not well; what a BMC does not know is no problem.
 func (r *reader) note(what string, h health) {
-	if w := h.worst(); w != "" && w != "OK" {
+	switch w := h.worst(); strings.ToLower(w) {
+	case "warning", "critical":
 		r.out.Problems = append(r.out.Problems, what+": "+w)
 	}
 }
@@ -91,7 +92,7 @@ func (r *reader) processors(s system) error {
 	if n := s.ProcessorSummary.Count; len(r.out.CPUs) == 0 && n > 0 && n <= 64 {
 		for range n {
 			r.out.CPUs = append(r.out.CPUs, bmc.CPU{
-				Model: s.ProcessorSummary.Model, Cores: s.ProcessorSummary.CoreCount / n, Threads: s.ProcessorSummary.LogicalProcessorCount / n,
+				Model: strings.TrimSpace(s.ProcessorSummary.Model), Cores: s.ProcessorSummary.CoreCount / n, Threads: s.ProcessorSummary.LogicalProcessorCount / n,
 			})
 		}
 	}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/stmcginnis/gofish"
 	"github.com/stmcginnis/gofish/common"
-	gofishredfish "github.com/stmcginnis/gofish/redfish"
 
 	"github.com/rackseed/rackseed/pkg/bmc"
 	"github.com/rackseed/rackseed/pkg/bmc/recipe"
@@ -215,14 +214,12 @@ func (d *driver) login(ctx context.Context) error {
 		d.basic()
 		return nil
 	}
-	var key *gofishredfish.AuthToken
+	body := map[string]string{"UserName": d.target.Username, "Password": d.target.Password.Reveal()}
+	var a answer
 	err = d.persist(ctx, http.MethodPost, func() error {
-		err := d.carrier.during(ctx, func() error {
-			var err error
-			key, err = gofishredfish.CreateSession(d.client, sessions, d.target.Username, d.target.Password.Reveal())
-			return err
-		})
-		return d.fault(ctx, http.MethodPost, sessions, err)
+		var err error
+		a, err = d.once(ctx, http.MethodPost, sessions, body, nil)
+		return err
 	})
 	if err != nil {
 		if errors.Is(err, bmc.ErrUnsupported) {
@@ -231,13 +228,20 @@ func (d *driver) login(ctx context.Context) error {
 		}
 		return err
 	}
-	d.session = key.Session
-	if key.Token == "" {
+	if d.session = a.location; d.session == "" {
+		// The place of the session is in the header, or only in the body.
+		var made struct {
+			Path string `json:"@odata.id"`
+		}
+		_ = decode(a.body, &made)
+		d.session = made.Path
+	}
+	if a.token == "" {
 		d.basic()
 		return nil
 	}
-	d.hide(key.Token)
-	d.carrier.authorize(authorization{token: key.Token})
+	d.hide(a.token)
+	d.carrier.authorize(authorization{token: a.token})
 	return nil
 }
 

@@ -84,6 +84,15 @@ func TestCloseLogsOutThoughTheContextIsDone(t *testing.T) {
 	}
 }
 
+// A session that the BMC names in the body only is closed, too.
+func TestASessionWithoutLocation(t *testing.T) {
+	b := newBoard()
+	b.nowhere = true
+	if _, err := dial(t, b).Power(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestALostSessionIsOpenedAgain(t *testing.T) {
 	b := newBoard()
 	d := dial(t, b)
@@ -158,6 +167,7 @@ func TestErrorsAreWhatTheyAre(t *testing.T) {
 		{"a wrong password", serve(t, wrong), bmc.ErrLogin, "logging in"},
 		{"four sessions", serve(t, full), bmc.ErrBusy, "simultaneous sessions"},
 		{"four sessions, said loosely", says(t, http.StatusBadRequest, `{"error":{"@Message.ExtendedInfo":[{"MessageId":"X.1.0.SessionLimitExceeded","MessageArgs":[4],"Message":"no more"}]}}`), bmc.ErrBusy, "no more"},
+		{"one message, no list", says(t, http.StatusServiceUnavailable, `{"error":{"@Message.ExtendedInfo":{"MessageId":"X.1.0.Later","Message":"not yet"}}}`), bmc.ErrBusy, "not yet"},
 		{"no error object", says(t, http.StatusServiceUnavailable, `{"@Message.ExtendedInfo":[{"MessageId":"X.1.0.Later","Message":"come back"}]}`), bmc.ErrBusy, "come back"},
 		{"a page of an error", says(t, http.StatusServiceUnavailable, "<html><h1>Busy</h1>"), bmc.ErrBusy, "503"},
 		{"redirected elsewhere", serve(t, http.RedirectHandler("http://127.0.0.1:1/redfish/v1/", http.StatusFound)), bmc.ErrUnsupported, "redirected to http://127.0.0.1:1"},

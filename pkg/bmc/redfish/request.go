@@ -21,6 +21,7 @@ type answer struct {
 	status   int
 	etag     string
 	location string // path of the task monitor or the new resource
+	token    string // of the new session
 	body     []byte
 }
 
@@ -111,6 +112,7 @@ func (d *driver) once(ctx context.Context, method, path string, body any, header
 		a.status = resp.StatusCode
 		a.etag = resp.Header.Get("ETag")
 		a.location = local(resp.Header.Get("Location"))
+		a.token = resp.Header.Get("X-Auth-Token")
 		a.body, err = io.ReadAll(resp.Body)
 		return err
 	})

@@ -2,7 +2,6 @@ package redfish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -177,7 +176,11 @@ func (d *driver) patchSettings(ctx context.Context, want bmc.Boot, p phrase) err
 // body is {"Boot": …} with no more in it than is asked for: firmware refuses
 // a whole request for one member that it cannot write.
 func (p phrase) body(want bmc.Boot, has boot) (map[string]any, error) {
-	b := map[string]any{"BootSourceOverrideEnabled": p.enabled(want)}
+	enabled := p.enabled(want)
+	if want.Device != bmc.DeviceNone && len(has.EnabledKinds) > 0 && !slices.Contains(has.EnabledKinds, enabled) {
+		return nil, fmt.Errorf("%s is none of what the BMC allows (%s): %w", enabled, strings.Join(has.EnabledKinds, ", "), bmc.ErrUnsupported)
+	}
+	b := map[string]any{"BootSourceOverrideEnabled": enabled}
 	if want.Device != bmc.DeviceNone || p.none {
 		target, err := p.target(want.Device, has.Targets)
 		if err != nil {
@@ -260,13 +263,19 @@ func (d *driver) reorder(ctx context.Context, want bmc.Boot, way bmc.Way) error 
 	if len(front) == 0 {
 		return fmt.Errorf("no boot option is for %s: %w", want.Device, bmc.ErrUnsupported)
 	}
-	body := map[string]any{"Boot": map[string]any{"BootOrder": append(front, rest...)}}
-	err = d.patch(ctx, d.found.system, body)
-	if err != nil && s.Settings.SettingsObject != "" && !errors.Is(err, bmc.ErrLogin) && !errors.Is(err, bmc.ErrUnreachable) {
-		err = d.patch(ctx, s.Settings.SettingsObject.String(), body)
+	path := d.found.system
+	waiting, err := d.waiting(ctx, s)
+	if err != nil {
+		return err
 	}
-	d.ordered = err == nil
-	return err
+	if len(waiting.BootOrder) > 0 {
+		path = s.Settings.SettingsObject.String() // Lenovo and Dell want it there
+	}
+	if err := d.patch(ctx, path, map[string]any{"Boot": map[string]any{"BootOrder": append(front, rest...)}}); err != nil {
+		return err
+	}
+	d.ordered = true
+	return nil
 }
 
 func (d *driver) option(reference string) (bootOption, bool) {
@@ -279,11 +288,11 @@ func (d *driver) option(reference string) (bootOption, bool) {
 }
 
 // first is what the boot order begins with, as a persistent override.
-func (d *driver) first(b boot) bmc.Device {
-	if len(b.BootOrder) == 0 {
+func (d *driver) first(order []string) bmc.Device {
+	if len(order) == 0 {
 		return bmc.DeviceNone
 	}
-	o, _ := d.option(b.BootOrder[0])
+	o, _ := d.option(order[0])
 	for _, device := range []bmc.Device{bmc.DeviceHTTP, bmc.DevicePXE, bmc.DeviceCD, bmc.DeviceDisk} {
 		if o.is(device) {
 			return device

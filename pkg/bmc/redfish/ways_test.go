@@ -82,6 +82,11 @@ func TestSetBootVerifiedFindsTheWay(t *testing.T) {
 				return 0, ""
 			}
 		}, bmc.Boot{Device: bmc.DevicePXE, Persistent: true}, wayOrder, object{"BootOrder": []any{"Boot0001", "Boot0002"}}},
+		{"by the boot order that waits, where an override is for once only", func(b *board) {
+			b.boot()["BootSourceOverrideEnabled@Redfish.AllowableValues"] = []any{"Once", "Disabled"}
+			b.system()["@Redfish.Settings"] = object{"SettingsObject": link(pathSettings)}
+			b.docs[pathSettings] = object{"Boot": object{"BootOrder": []any{"Boot0002", "Boot0001"}}}
+		}, bmc.Boot{Device: bmc.DevicePXE, Persistent: true}, wayOrder, object{"BootOrder": []any{"Boot0001", "Boot0002"}}},
 		{"a BMC that has no once", func(b *board) {
 			b.patch = func(_ string, body object) (int, string) {
 				if body["Boot"].(object)["BootSourceOverrideEnabled"] == "Once" {
