@@ -28,7 +28,12 @@ func BootGet() Task {
 func BootSet(want bmc.Boot) Task {
 	return Task{Name: "bootdev set " + want.String(), Changes: true, Do: func(ctx context.Context, s *Session) (Outcome, error) {
 		got, steps, err := bmc.SetBootVerified(ctx, s.Driver, want, s.Patience)
-		return Outcome{Message: got.String(), Data: got, Steps: steps}, err
+		message := got.String()
+		if err == nil && got.Persistent && !want.Persistent {
+			// Some say so and mean once; others mean it.
+			message += ", though once was asked for: look again after the boot, and set none if it is still there"
+		}
+		return Outcome{Message: message, Data: got, Steps: steps}, err
 	}}
 }
 
