@@ -103,7 +103,7 @@ func (f *bmcFlags) run(c *cobra.Command, g *globals, req view.JobRequest) (err e
 	case f.direct.bmcs != "" || f.plan != "":
 		job, err = f.runDirect(c.Context(), c, g, req, task, show)
 	default:
-		return errNoDirect
+		job, err = f.runJob(c.Context(), g, req, show)
 	}
 	if err != nil {
 		return err
@@ -113,8 +113,6 @@ func (f *bmcFlags) run(c *cobra.Command, g *globals, req view.JobRequest) (err e
 	}
 	return show.end(job, f.csv)
 }
-
-var errNoDirect = errors.New("this needs --bmc LIST or --plan FILE")
 
 // verdictOf is the exit status of a job.
 func verdictOf(j view.Job) error {

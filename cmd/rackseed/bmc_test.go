@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -43,6 +46,17 @@ func simulateBMCs(ts *testscript.TestScript, neg bool, args []string) {
 	port := front.Addresses[0].Port()
 	ts.Setenv("BMCS", fmt.Sprintf("%d.%d.%d.[1-%d]:%d", bare[0], bare[1], bare[2], n, port))
 	ts.Setenv("DEAD", fmt.Sprintf("%d.%d.%d.200:%d", bare[0], bare[1], bare[2], port))
+}
+
+// newestJob is the command `jobid STATE` of scripts.
+func newestJob(ts *testscript.TestScript, _ bool, args []string) {
+	var out, errOut bytes.Buffer
+	if status := run(context.Background(), []string{"--state", ts.MkAbs(args[0]), "job", "list", "--json"}, strings.NewReader(""), &out, &errOut); status != exitDone {
+		ts.Fatalf("%s", errOut.String())
+	}
+	var jobs []view.Job
+	ts.Check(json.Unmarshal(out.Bytes(), &jobs))
+	ts.Setenv("JOB", jobs[0].ID)
 }
 
 func TestSplitAddresses(t *testing.T) {

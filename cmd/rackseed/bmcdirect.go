@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -19,6 +17,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/bmc"
 	"github.com/rackseed/rackseed/pkg/bmc/batch"
 	"github.com/rackseed/rackseed/pkg/bmc/ipmi"
+	"github.com/rackseed/rackseed/pkg/bmc/job"
 	"github.com/rackseed/rackseed/pkg/bmc/redfish"
 	"github.com/rackseed/rackseed/pkg/seal"
 	"github.com/rackseed/rackseed/pkg/site"
@@ -100,36 +99,36 @@ func expandAddress(part string) ([]string, error) {
 
 // runDirect does a job in this process, without a log.
 func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, g *globals, req view.JobRequest, task batch.Task, show *jobView) (view.Job, error) {
-	job := view.Job{Verb: req.Verb, Args: req.Args, State: "ended"}
+	result := view.Job{Verb: req.Verb, Args: req.Args, State: "ended"}
 	if f.resume != "" {
-		return job, usageError("--resume needs the log of a daemon or of a state directory; without one, give the BMCs that are left")
+		return result, usageError("--resume needs the log of a daemon or of a state directory; without one, give the BMCs that are left")
 	}
 	targets, err := f.targets(ctx, c, req.Selector)
 	if err != nil {
-		return job, err
+		return result, err
 	}
 	waiting := waitingResults(targets)
 	if f.dryRun {
-		job.State, job.Results = dryRun, waiting
-		job.Count()
-		return job, nil
+		result.State, result.Results = dryRun, waiting
+		result.Count()
+		return result, nil
 	}
 	dial, err := f.direct.dialer()
 	if err != nil {
-		return job, err
+		return result, err
 	}
 	changes := make(chan view.JobChange, 64)
 	ended := make(chan []batch.Result, 1)
 	go func() {
 		defer close(changes)
-		ended <- batch.Run(ctx, batchOptions(req.Options, dial), targets, task, func(ch batch.Change) { changes <- viewChange(ch) })
+		ended <- batch.Run(ctx, batchOptions(req.Options, dial), targets, task, func(ch batch.Change) { changes <- job.Change(ch) })
 	}()
 	show.follow(waiting, changes)
 	for _, r := range <-ended {
-		job.Results = append(job.Results, viewResult(r))
+		result.Results = append(result.Results, job.Result(r))
 	}
-	job.Count()
-	return job, nil
+	result.Count()
+	return result, nil
 }
 
 func batchOptions(o view.JobOptions, dial bmc.Dialer) batch.Options {
@@ -151,7 +150,7 @@ func (f *bmcFlags) targets(ctx context.Context, c *cobra.Command, selector strin
 		if err != nil {
 			return nil, err
 		}
-		targets, err = planTargets(s, selector, passwords{box: box, dir: f.plan}.reveal, f.direct.passwordFile != "" || f.dryRun)
+		targets, err = planTargets(s, selector, passwords{box: box}.reveal, f.direct.passwordFile != "" || f.dryRun)
 		if err != nil {
 			return nil, err
 		}
@@ -218,16 +217,20 @@ func (f *directFlags) ask(c *cobra.Command) (string, error) {
 	return string(data), nil
 }
 
-func (f *directFlags) dialer() (bmc.Dialer, error) {
+func (f *directFlags) dialer() (bmc.Dialer, error) { return dialerOf(f.ca) }
+
+// dialerOf trusts the authorities of a file, or without one pins the
+// certificate that a BMC shows first.
+func dialerOf(ca string) (bmc.Dialer, error) {
 	var o redfish.Options
-	if f.ca != "" {
-		pem, err := os.ReadFile(f.ca)
+	if ca != "" {
+		pem, err := os.ReadFile(ca)
 		if err != nil {
 			return nil, usageError("reading the authorities: %w", err)
 		}
 		o.CA = x509.NewCertPool()
 		if !o.CA.AppendCertsFromPEM(pem) {
-			return nil, usageError("%s holds no certificate in PEM form", f.ca)
+			return nil, usageError("%s holds no certificate in PEM form", ca)
 		}
 	}
 	return dialers(o), nil
@@ -243,31 +246,6 @@ func waitingResults(targets []bmc.Target) []view.JobResult {
 	out := make([]view.JobResult, 0, len(targets))
 	for _, t := range targets {
 		out = append(out, view.JobResult{Target: t.Name, Address: t.Address, Rack: t.Rack, Phase: "waiting"})
-	}
-	return out
-}
-
-func viewChange(c batch.Change) view.JobChange {
-	out := view.JobChange{Target: c.Target, Phase: string(c.Phase), What: c.What}
-	if c.Result != nil {
-		r := viewResult(*c.Result)
-		out.Result = &r
-	}
-	return out
-}
-
-func viewResult(r batch.Result) view.JobResult {
-	out := view.JobResult{
-		Target: r.Target, Address: r.Address, Rack: r.Rack, OK: r.OK, Phase: string(r.Phase), Message: r.Message, Fix: r.Fix,
-		Attempts: r.Attempts, Seconds: r.Took.Round(time.Millisecond).Seconds(),
-	}
-	if r.Data != nil {
-		if data, err := json.Marshal(r.Data); err == nil {
-			out.Data = data
-		}
-	}
-	for _, s := range r.Steps {
-		out.Steps = append(out.Steps, view.JobStep{What: s.What, Error: s.Err})
 	}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/bmc"
@@ -56,7 +55,6 @@ func targetOf(s *site.State, m *site.Machine, reveal func(site.SecretRef) (site.
 // passwords finds what a plan says of secrets.
 type passwords struct {
 	box *seal.Box
-	dir string // a file beside which relative names are looked for; empty means the working directory
 }
 
 func (p passwords) reveal(ref site.SecretRef) (site.Secret, error) {
@@ -68,11 +66,7 @@ func (p passwords) reveal(ref site.SecretRef) (site.Secret, error) {
 		}
 		return site.Secret(value), nil
 	case ref.File != "":
-		name := ref.File
-		if p.dir != "" && !filepath.IsAbs(name) {
-			name = filepath.Join(filepath.Dir(p.dir), name)
-		}
-		data, err := os.ReadFile(name)
+		data, err := os.ReadFile(ref.File)
 		if err != nil {
 			return "", err
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/api"
+	"github.com/rackseed/rackseed/pkg/bmc/redfish"
 	"github.com/rackseed/rackseed/pkg/bootplan"
 	"github.com/rackseed/rackseed/pkg/client"
 	"github.com/rackseed/rackseed/pkg/image"
@@ -165,7 +166,17 @@ func withState(ctx context.Context, g *globals, use func(*client.Client) error) 
 	defer func() { err = errors.Join(err, c.close()) }()
 	serving := func() view.Serving { return view.Serving{Note: "no daemon is running"} }
 	side := c.operatorSide(serving, &explainer{server: ipxe.Server{HTTP: "http://SERVER:8080"}})
-	return c.write(ctx, func(context.Context) error { return use(client.Handler(side.Handler())) })
+	jobs := c.jobRunner(false, dialers(redfish.Options{}))
+	side.Jobs = jobs
+	return c.write(ctx, func(ctx context.Context) error {
+		running, stop := context.WithCancel(ctx)
+		defer stop()
+		ended := make(chan error, 1)
+		go func() { ended <- jobs.Run(running) }()
+		err := use(client.Handler(side.Handler()))
+		stop()
+		return errors.Join(err, <-ended)
+	})
 }
 
 // write runs the ledger's writer while use runs. The writer ends last, so

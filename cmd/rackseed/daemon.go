@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rackseed/rackseed/pkg/api"
+	"github.com/rackseed/rackseed/pkg/bmc/job"
 	"github.com/rackseed/rackseed/pkg/dhcp"
 	"github.com/rackseed/rackseed/pkg/image"
 	"github.com/rackseed/rackseed/pkg/install"
@@ -45,6 +46,7 @@ type daemon struct {
 	machine   []net.Listener
 	operator  []net.Listener
 	strangers chan site.StrangerSeen
+	jobs      *job.Runner
 	note      atomic.Value // string: why DHCP is silent, if it is
 }
 
@@ -70,6 +72,9 @@ func (d *daemon) run(ctx context.Context) error {
 		}
 		defer d.openProbers(ctx)()
 		group, ctx := errgroup.WithContext(ctx)
+		if err := d.startJobs(ctx, group); err != nil {
+			return err
+		}
 		d.startServers(ctx, group)
 		group.Go(func() error { return d.watchForServers(ctx) })
 		group.Go(func() error { return d.serveDHCP(ctx) })
@@ -202,6 +207,16 @@ func (d *daemon) closeSockets() {
 	}
 }
 
+func (d *daemon) startJobs(ctx context.Context, group *errgroup.Group) error {
+	dial, err := dialerOf(d.opts.bmcCA)
+	if err != nil {
+		return err
+	}
+	d.jobs = d.core.jobRunner(true, dial)
+	group.Go(func() error { return d.jobs.Run(ctx) })
+	return nil
+}
+
 func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
 	files := &tftp.Server{Open: d.openBootFile, Log: d.log}
 	for _, l := range d.tftp {
@@ -213,7 +228,7 @@ func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
 	}
 	x := &explainer{server: d.server(), mode: d.mode}
 	side := d.core.operatorSide(d.serving, x)
-	side.Page = web.Handler()
+	side.Page, side.Jobs = web.Handler(), d.jobs
 	for _, l := range d.operator {
 		h := side.Handler()
 		if l.Addr().Network() == "tcp" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,6 +83,21 @@ func sentence(b site.Body) string {
 		return fmt.Sprintf("%s attempt %d: %s, %s", b.Node, b.Attempt, b.File, size(b.Size))
 	case site.NodeHeld:
 		return fmt.Sprintf("%s: %s", b.Node, b.Reason)
+	case site.JobQueued:
+		return fmt.Sprintf("%s: %s %s of %d nodes, by %s", b.ID, b.Verb, strings.Join(b.Args, " "), len(b.Targets), orDash(b.By))
+	case site.JobStep:
+		return fmt.Sprintf("%s: %s, about to be sent (%s)", b.Node, strings.TrimSuffix(b.What, " issued"), b.ID)
+	case site.JobNodeDone:
+		if b.OK {
+			return fmt.Sprintf("%s: %s (%s)", b.Node, b.Message, b.ID)
+		}
+		return fmt.Sprintf("%s failed: %s (%s)", b.Node, b.Message, b.ID)
+	case site.JobEnded:
+		return strings.TrimSpace(b.ID + " " + b.Reason)
+	case site.JobResumed:
+		return fmt.Sprintf("%s by %s", b.ID, orDash(b.By))
+	case site.BMCLearned:
+		return fmt.Sprintf("%s: %s %s, firmware %s, by %s", b.Node, b.Known.Manufacturer, b.Known.Model, orDash(b.Known.Firmware), b.Known.Protocol)
 	default:
 		return b.Subject()
 	}

@@ -139,6 +139,7 @@ func TestEventsHaveWords(t *testing.T) {
 		site.InstallStarted{Node: "n1"}, site.AnswerServed{Node: "n1"}, site.InstallProgress{Node: "n1"}, site.InstallFailed{Node: "n1"},
 		site.NodeVerified{Node: "n1"}, site.EvidenceStored{Node: "n1"}, site.NodeHeld{Node: "n1", Reason: "doubt"},
 		site.InstallDone{Node: "n1"}, site.InstallResumed{Node: "n1"}, site.NodePlanned{Node: site.Node{Name: "n1"}}, site.NodeUnplanned{Name: "n1"},
+		site.JobQueued{ID: "j1"}, site.JobStep{ID: "j1", Node: "n1"}, site.JobNodeDone{ID: "j1", Node: "n1"}, site.JobNodeDone{ID: "j1", Node: "n1", OK: true}, site.JobEnded{ID: "j1"}, site.JobResumed{ID: "j1"}, site.BMCLearned{Node: "n1"},
 	} {
 		if got := sentence(b); got == "" || strings.Contains(got, "\n") {
 			t.Errorf("%s is told as %q", b.Kind(), got)

@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts run the command line as people and their scripts do. In them,
 // `status N COMMAND…` expects an exit status, `medium FILE` writes a small
-// installation medium, `bmcs N [FAULT…]` starts simulated BMCs, and $EXAMPLES is the folder of example plans.
+// installation medium, `bmcs N [FAULT…]` starts simulated BMCs,
+// `jobid STATE` puts the newest job's ID into $JOB, and $EXAMPLES is the folder of example plans.
 func TestScripts(t *testing.T) {
 	examples, err := filepath.Abs("../../examples")
 	if err != nil {
@@ -35,6 +36,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status": status,
 			"bmcs":   simulateBMCs,
+			"jobid":  newestJob,
 			"medium": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(sim.WriteMedium(ts.MkAbs(args[0]))) },
 			"mode": func(ts *testscript.TestScript, _ bool, args []string) {
 				info, err := os.Stat(ts.MkAbs(args[1]))

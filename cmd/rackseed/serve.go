@@ -26,6 +26,7 @@ type serveOptions struct {
 	loaders    string
 	store      string
 	operator   string
+	bmcCA      string
 	httpPort   uint16
 	tftpPort   uint16
 	dhcpPort   int
@@ -59,6 +60,7 @@ other DHCP servers on the wire, and refuses to start if there is one.`,
 	f.StringVar(&o.loaders, "loaders", "", "folder of iPXE loaders, for a binary that was built without them")
 	f.StringVar(&o.store, "store", "bolt", "where the log is kept: bolt, in the state directory")
 	f.StringVar(&o.operator, "operator", "127.0.0.1:8090", "address of the page and the API, besides the socket in the state directory")
+	f.StringVar(&o.bmcCA, "bmc-ca", "", "verify certificates of BMCs with the authorities in this PEM file; without it, the first one that a BMC shows is remembered")
 	f.Uint16Var(&o.httpPort, "http-port", 8080, "HTTP port of the machine side")
 	f.Uint16Var(&o.tftpPort, "tftp-port", 69, "TFTP port")
 	f.IntVar(&o.dhcpPort, "dhcp-port", 67, "DHCP port; another one serves relays that follow RFC 8357")

@@ -46,6 +46,7 @@ type Operator struct {
 	Follower Follower
 	Seal     *seal.Box
 	Library  Library
+	Jobs     Jobs
 	ReadPlan ReadPlan
 	// Vet says why machines that are about to be armed could not be installed.
 	Vet     func(s *site.State, machines []*site.Machine) error
@@ -84,6 +85,10 @@ func (h *Operator) Handler() http.Handler {
 		r.Delete("/images/{name}", h.removeImage)
 		r.Post("/arm", h.arm)
 		r.Post("/disarm", h.disarm)
+		r.Post("/jobs", h.startJob)
+		r.Get("/jobs", h.jobs)
+		r.Get("/jobs/{id}", h.job)
+		r.Delete("/jobs/{id}", h.cancelJob)
 		r.Get("/events", h.events)
 	})
 	r.Get("/healthz", h.health)

@@ -92,6 +92,7 @@ type Job struct {
 	Options JobOptions `json:"options"`
 	By      string     `json:"by,omitempty"`
 	Queued  time.Time  `json:"queued"`
+	Active  time.Time  `json:"active"` // when anything of it was last recorded
 	Ended   time.Time  `json:"ended,omitzero"`
 	Reason  string     `json:"reason,omitempty"`
 }
@@ -132,17 +133,17 @@ func (s *State) applyJob(e Event) error {
 	case JobQueued:
 		return s.queueJob(b, e.At)
 	case JobStep:
-		return s.changeJobNode(b.ID, b.Node, func(n *JobNode) {
+		return s.changeJobNode(b.ID, b.Node, e.At, func(n *JobNode) {
 			if b.Power != "" {
 				n.Issued = append(slices.Clone(n.Issued), b.Power)
 			}
 		})
 	case JobNodeDone:
-		return s.changeJobNode(b.ID, b.Node, func(n *JobNode) { n.Done, n.OK, n.Message = true, b.OK, b.Message })
+		return s.changeJobNode(b.ID, b.Node, e.At, func(n *JobNode) { n.Done, n.OK, n.Message = true, b.OK, b.Message })
 	case JobEnded:
 		return s.endJob(b, e.At)
 	case JobResumed:
-		return s.resumeJob(b.ID)
+		return s.resumeJob(b.ID, e.At)
 	case BMCLearned:
 		return s.change(b.Node, func(m *Machine) error {
 			m.BMC = b.Known
@@ -157,7 +158,7 @@ func (s *State) queueJob(b JobQueued, at time.Time) error {
 	if _, ok := s.Jobs.Get(b.ID); ok {
 		return fmt.Errorf("there is a job %s already", b.ID)
 	}
-	s.Jobs.set(b.ID, &Job{ID: b.ID, Verb: b.Verb, Args: b.Args, Targets: b.Targets, Options: b.Options, By: b.By, Queued: at})
+	s.Jobs.set(b.ID, &Job{ID: b.ID, Verb: b.Verb, Args: b.Args, Targets: b.Targets, Options: b.Options, By: b.By, Queued: at, Active: at})
 	for _, node := range b.Targets {
 		s.JobNodes.set(JobKey{b.ID, node}, JobNode{})
 	}
@@ -178,8 +179,9 @@ func (s *State) job(id string, running bool) (*Job, error) {
 	return &changed, nil
 }
 
-func (s *State) changeJobNode(id, node string, edit func(*JobNode)) error {
-	if _, err := s.job(id, true); err != nil {
+func (s *State) changeJobNode(id, node string, at time.Time, edit func(*JobNode)) error {
+	j, err := s.job(id, true)
+	if err != nil {
 		return err
 	}
 	n, ok := s.JobNodes.Get(JobKey{id, node})
@@ -188,6 +190,8 @@ func (s *State) changeJobNode(id, node string, edit func(*JobNode)) error {
 	}
 	edit(&n)
 	s.JobNodes.set(JobKey{id, node}, n)
+	j.Active = at
+	s.Jobs.set(id, j)
 	return nil
 }
 
@@ -204,12 +208,12 @@ func (s *State) endJob(b JobEnded, at time.Time) error {
 
 // resumeJob lets the nodes that failed try again. What they were sent stays
 // on record, so that no power action is repeated that did happen.
-func (s *State) resumeJob(id string) error {
+func (s *State) resumeJob(id string, at time.Time) error {
 	j, err := s.job(id, false)
 	if err != nil {
 		return err
 	}
-	j.Ended, j.Reason = time.Time{}, ""
+	j.Active, j.Ended, j.Reason = at, time.Time{}, ""
 	s.Jobs.set(id, j)
 	for _, node := range j.Targets {
 		if n, _ := s.JobNodes.Get(JobKey{id, node}); n.Done && !n.OK {

@@ -69,12 +69,11 @@ type JobStep struct {
 
 // JobChange is one line of a job that is followed; the last one has the job.
 type JobChange struct {
-	Target  string     `json:"target,omitempty"`
-	Phase   string     `json:"phase,omitempty"`
-	What    string     `json:"what,omitempty"`
-	Result  *JobResult `json:"result,omitempty"`
-	Job     *Job       `json:"job,omitempty"`
-	Problem *Problem   `json:"problem,omitempty"`
+	Target string     `json:"target,omitempty"`
+	Phase  string     `json:"phase,omitempty"`
+	What   string     `json:"what,omitempty"`
+	Result *JobResult `json:"result,omitempty"`
+	Job    *Job       `json:"job,omitempty"`
 }
 
 // Count sums the results up.
@@ -91,3 +90,8 @@ func (j *Job) Count() {
 		}
 	}
 }
+
+// Misuse is a request that cannot be met as it was put.
+type Misuse string
+
+func (m Misuse) Error() string { return string(m) }

@@ -33,6 +33,9 @@ type Options struct {
 	// Before is called when a power action is about to be sent: once it
 	// returns nil, the action is on record.
 	Before func(ctx context.Context, target string, action bmc.PowerAction) error
+	// After is called when a target that was begun has ended, before its
+	// result is told.
+	After func(ctx context.Context, r Result)
 	// Past is what an earlier run of the same batch came to, by target.
 	Past map[string]Past
 
@@ -81,7 +84,8 @@ func (o Options) withDefaults(t Task) Options {
 // Past is what an earlier run did with one target.
 type Past struct {
 	Done    bool
-	Message string            // of the earlier run, where it is done
+	Failed  bool              // and is not to be tried again
+	Message string            // of the earlier run, where it ended
 	Issued  []bmc.PowerAction // on record as about to be sent, in order
 }
 
@@ -140,8 +144,11 @@ func Run(ctx context.Context, o Options, targets []bmc.Target, task Task, observ
 	r.queue = newQueue(r.o, targets)
 	for i, t := range targets {
 		r.results[i] = Result{Target: t.Name, Address: t.Address, Rack: t.Rack, Known: t.Known}
-		if past := o.Past[t.Name]; past.Done {
+		switch past := o.Past[t.Name]; {
+		case past.Done:
 			r.finish(i, Done, past.Message, true)
+		case past.Failed:
+			r.finish(i, Failed, past.Message, false)
 		}
 	}
 	for running := 0; ; running-- {
@@ -192,6 +199,15 @@ func (r *run) say(c Change) {
 	r.observe(c)
 }
 
+func (r *run) end(ctx context.Context, i int, p Phase, message string) {
+	res := &r.results[i]
+	res.Phase, res.Message, res.OK = p, message, p == Done
+	if r.o.After != nil {
+		r.o.After(ctx, *res)
+	}
+	r.finish(i, p, message, res.OK)
+}
+
 func (r *run) finish(i int, p Phase, message string, ok bool) {
 	res := &r.results[i]
 	res.Phase, res.Message, res.OK = p, message, ok
@@ -217,10 +233,10 @@ func (r *run) one(ctx context.Context, i int) {
 	res.Took = r.o.Clock().Sub(start)
 	if err != nil {
 		res.Err, res.Fix = err, advice(err)
-		r.finish(i, Failed, words(ctx, err), false)
+		r.end(ctx, i, Failed, words(ctx, err))
 		return
 	}
-	r.finish(i, Done, res.Message, true)
+	r.end(ctx, i, Done, res.Message)
 }
 
 func (r *run) tries(ctx context.Context, i int) error {
@@ -252,7 +268,7 @@ func (r *run) converse(ctx context.Context, i int, issued *[]bmc.PowerAction) er
 		return fmt.Errorf("opening a session: %w", err)
 	}
 	s := &Session{Driver: d, Target: t, Patience: r.o.Patience, Issued: *issued}
-	s.before = func(a bmc.PowerAction) error {
+	s.before = func(ctx context.Context, a bmc.PowerAction) error {
 		if err := r.gate.wait(ctx, r.o, a); err != nil {
 			return err
 		}

@@ -110,6 +110,11 @@ func TestBatch(t *testing.T) {
 			log:  []string{"b on 0", "c off 0", "c on 0"},
 		},
 		{
+			name: "what failed before is not tried again, and counts", bmcs: []string{"a", "b"}, targets: []string{"a", "b"}, task: PowerStatus(),
+			o:    Options{MaxFailures: 1, Past: map[string]Past{"a": {Failed: true, Message: "it burns"}}},
+			want: []string{"a failed: it burns", "b not started: not started: 1 failed"},
+		},
+		{
 			name: "one BMC twice is talked to once at a time", bmcs: []string{"a"}, targets: []string{"a", "a"}, task: PowerStatus(),
 			set:  func(f map[string]*fake) { f["a"].slow = time.Second },
 			want: []string{"a done: off", "a done: off"},
@@ -152,6 +157,24 @@ func TestCancel(t *testing.T) {
 		}
 		if took := time.Since(start); took != time.Minute || r.open != 0 {
 			t.Errorf("it took %s, and %d sessions are open", took, r.open)
+		}
+	})
+}
+
+// TestCancelledCycle: a machine that was switched off to be cycled is switched
+// on, whatever becomes of the batch.
+func TestCancelledCycle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack("a", "b")
+		r.bmcs["a"].power, r.bmcs["a"].slow = bmc.PowerOn, 4*time.Second
+		ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second) // while the off is read back
+		defer cancel()
+		results := Run(ctx, quiet(Options{Parallel: 1}, r), targets("a", "b"), Power(bmc.ActionCycle), nil)
+		if diff := cmp.Diff([]string{"a done: on", "b not started: not started: cancelled"}, told(results)); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]string{"a off 4", "a on 10"}, r.log); diff != "" || r.open != 0 {
+			t.Errorf("%d open %s", r.open, diff)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/rackseed/rackseed/pkg/bmc"
 )
@@ -50,10 +51,32 @@ func Power(action bmc.PowerAction) Task {
 				return Outcome{Message: fmt.Sprintf("%s; power %s was sent before and is not sent again", state, action), Data: PowerData{Power: state}}, nil
 			}
 		}
-		state, steps, err := bmc.Power(ctx, s.Driver, todo, s.Patience, s.before)
+		state, steps, err := s.order(ctx, todo)
+		if err != nil && ctx.Err() != nil && todo == bmc.ActionCycle && s.halfway {
+			// Whoever cancels a batch does not want machines left without power.
+			finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
+			defer cancel()
+			var more bmc.Steps
+			state, more, err = s.order(finishing, bmc.ActionOn)
+			steps = append(steps, more...)
+		}
 		return Outcome{Message: string(state), Data: PowerData{Power: state}, Steps: steps}, err
 	}
 	return t
+}
+
+// finish is how long a cancelled cycle may take to switch the machine on
+// again.
+const finish = time.Minute
+
+func (s *Session) order(ctx context.Context, action bmc.PowerAction) (bmc.PowerState, bmc.Steps, error) {
+	return bmc.Power(ctx, s.Driver, action, s.Patience, func(a bmc.PowerAction) error {
+		if err := s.before(ctx, a); err != nil {
+			return err
+		}
+		s.halfway = a == bmc.ActionOff
+		return nil
+	})
 }
 
 // PowerStatus reads the power state.

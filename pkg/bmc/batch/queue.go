@@ -23,15 +23,22 @@ type queue struct {
 
 func newQueue(o Options, targets []bmc.Target) *queue {
 	q := &queue{o: o, targets: targets, waiting: map[int]bool{}, racks: map[string]int{}, busy: map[string]bool{}}
-	done := 0
+	done, failed := 0, ""
 	for i, t := range targets {
-		if o.Past[t.Name].Done {
+		switch past := o.Past[t.Name]; {
+		case past.Done:
 			done++
-		} else {
+		case past.Failed:
+			q.failed++
+			failed = t.Name
+		default:
 			q.waiting[i] = true
 		}
 	}
 	q.canary = min(max(0, o.Canary-done), len(q.waiting))
+	if failed != "" {
+		q.stop(failed)
+	}
 	return q
 }
 

@@ -23,7 +23,8 @@ type Session struct {
 	Patience bmc.Patience
 	Issued   []bmc.PowerAction // power actions on record from before this conversation
 
-	before func(bmc.PowerAction) error
+	halfway bool // the last action that was sent took the power away
+	before  func(context.Context, bmc.PowerAction) error
 }
 
 // Outcome is what came of a task, in words and as data.

@@ -1,0 +1,351 @@
+// Package job runs batches for a daemon. What changes a machine is on record
+// in the log before it is sent, so that a daemon that was killed goes on with
+// what is left and repeats no power action that happened.
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/bmc"
+	"github.com/rackseed/rackseed/pkg/bmc/batch"
+	"github.com/rackseed/rackseed/pkg/install"
+	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/view"
+)
+
+// Config is what a runner works with. All of it is needed but the last three.
+type Config struct {
+	State func() *site.State
+	// Do commits the events that decide gives, as ledger.Ledger does.
+	Do func(ctx context.Context, decide func(*site.State, time.Time) ([]site.Body, error)) (*site.State, error)
+	// Target says how the BMC of a machine is reached, its password included.
+	Target func(s *site.State, m *site.Machine) (bmc.Target, error)
+	Dial   bmc.Dialer
+	NewID  func() string
+	Now    func() time.Time
+	Log    *slog.Logger
+
+	// Owner has unfinished jobs of the log go on at the start, and leaves jobs
+	// that run at the end to the next start. Without it, a job ends with the
+	// runner.
+	Owner    bool
+	Patience bmc.Patience
+	Jitter   func(time.Duration) time.Duration
+}
+
+// stale is how long a daemon may have been away for its jobs to go on by
+// themselves: nobody expects a machine to be switched off that was to be
+// yesterday.
+const stale = time.Hour
+
+// keptLive bounds the ended jobs whose data is remembered.
+const keptLive = 20
+
+// Runner runs jobs.
+type Runner struct {
+	c        Config
+	sessions batch.Sessions
+	started  chan struct{}
+	running  sync.WaitGroup
+
+	mu      sync.Mutex
+	ctx     context.Context // of Run
+	stopped bool
+	live    []*live // the oldest first
+}
+
+// New makes a runner, which Run sets going.
+func New(c Config) *Runner { return &Runner{c: c, started: make(chan struct{})} }
+
+// Run goes on with what an earlier daemon left, and returns when ctx has
+// ended and every job has.
+func (r *Runner) Run(ctx context.Context) error {
+	r.mu.Lock()
+	r.ctx = ctx
+	r.mu.Unlock()
+	close(r.started)
+	if r.c.Owner {
+		r.takeOver(ctx)
+	}
+	<-ctx.Done()
+	r.mu.Lock()
+	r.stopped = true
+	r.mu.Unlock()
+	r.running.Wait()
+	return nil
+}
+
+func (r *Runner) takeOver(ctx context.Context) {
+	s := r.c.State()
+	for _, j := range s.AllJobs() {
+		if !j.Running() {
+			continue
+		}
+		task, err := batch.Parse(j.Verb, j.Args)
+		away := time.Duration(0)
+		_, doErr := r.c.Do(ctx, func(s *site.State, now time.Time) ([]site.Body, error) {
+			if away = now.Sub(j.Active); away < stale && err == nil {
+				return nil, nil
+			}
+			return []site.Body{site.JobEnded{ID: j.ID, Reason: fmt.Sprintf("the daemon was away for %s", away.Round(time.Second))}}, nil
+		})
+		if doErr != nil || err != nil || away >= stale {
+			r.c.Log.Warn("an unfinished job does not go on by itself", "job", j.ID, "away", away, "error", errors.Join(err, doErr))
+			continue
+		}
+		r.c.Log.Info("an unfinished job goes on", "job", j.ID, "verb", j.Verb)
+		if err := r.begin(newLive(viewOf(s, j), task, true)); err != nil {
+			r.c.Log.Warn("an unfinished job waits for the next start", "job", j.ID, "error", err)
+		}
+	}
+}
+
+// Start begins a job, or has one that ended go on.
+func (r *Runner) Start(ctx context.Context, req view.JobRequest) (view.Job, error) {
+	select {
+	case <-r.started:
+	case <-ctx.Done():
+		return view.Job{}, ctx.Err()
+	}
+	if req.Resume != "" {
+		return r.resume(ctx, req)
+	}
+	task, err := batch.Parse(req.Verb, req.Args)
+	if err != nil {
+		return view.Job{}, view.Misuse(err.Error())
+	}
+	job := view.Job{ID: r.c.NewID(), Verb: req.Verb, Args: req.Args, By: req.By, State: "running"}
+	prepare := func(s *site.State) ([]site.Body, error) {
+		machines, err := pick(s, req, task)
+		if err != nil {
+			return nil, err
+		}
+		var bodies []site.Body
+		if task.Changes {
+			bodies = append(bodies, site.JobQueued{ID: job.ID, Verb: req.Verb, Args: req.Args, Targets: namesOf(machines), Options: site.JobOptions(req.Options), By: req.By})
+		}
+		job.Results = waiting(s, machines)
+		return append(bodies, pinned(machines, req.Pin)...), nil
+	}
+	if req.DryRun {
+		_, err = prepare(r.c.State())
+		job.ID, job.State = "", "dry-run"
+	} else {
+		_, err = r.c.Do(ctx, func(s *site.State, now time.Time) ([]site.Body, error) {
+			job.Queued = now
+			return prepare(s)
+		})
+	}
+	job.Count()
+	if err != nil || req.DryRun {
+		return job, err
+	}
+	l := newLive(job, task, task.Changes)
+	l.options = req.Options
+	return job, r.begin(l)
+}
+
+func (r *Runner) resume(ctx context.Context, req view.JobRequest) (view.Job, error) {
+	j, ok := r.c.State().Jobs.Get(req.Resume)
+	switch {
+	case !ok:
+		return view.Job{}, view.Misuse(fmt.Sprintf("there is no job %s: see `rackseed job list`; jobs that only look are not kept", req.Resume))
+	case req.Verb != "" && (j.Verb != req.Verb || !slices.Equal(j.Args, req.Args)):
+		return view.Job{}, view.Misuse(fmt.Sprintf("job %s is `%s`, not `%s`", j.ID, words(j.Verb, j.Args), words(req.Verb, req.Args)))
+	}
+	if l := r.find(j.ID); l != nil && j.Running() {
+		return l.view(), nil
+	}
+	task, err := batch.Parse(j.Verb, j.Args)
+	if err != nil {
+		return view.Job{}, view.Misuse(err.Error())
+	}
+	s, err := r.c.Do(ctx, func(s *site.State, _ time.Time) ([]site.Body, error) {
+		now, ok := s.Jobs.Get(j.ID)
+		if !ok || now.Running() {
+			return nil, nil // a killed command left it
+		}
+		return []site.Body{site.JobResumed{ID: j.ID, By: req.By}}, nil
+	})
+	if err != nil {
+		return view.Job{}, fmt.Errorf("recording that job %s goes on: %w", j.ID, err)
+	}
+	j, _ = s.Jobs.Get(j.ID)
+	l := newLive(viewOf(s, j), task, true)
+	return l.view(), r.begin(l)
+}
+
+func words(verb string, args []string) string {
+	return strings.Join(append([]string{verb}, args...), " ")
+}
+
+// pick selects the machines of a job. What would break an install that runs
+// is refused.
+func pick(s *site.State, req view.JobRequest, task batch.Task) ([]*site.Machine, error) {
+	sel, err := site.ParseSelector(req.Selector)
+	if err != nil {
+		return nil, view.Misuse(err.Error())
+	}
+	machines, err := s.Select(sel)
+	if err == nil && len(machines) == 0 {
+		err = fmt.Errorf("%q selects no node: `rackseed node list` shows what there is", req.Selector)
+	}
+	if err != nil {
+		return nil, view.Misuse(err.Error())
+	}
+	if req.Pin != "" && len(machines) != 1 {
+		return nil, view.Misuse(fmt.Sprintf("--pin is the certificate of one BMC, and %q selects %d nodes", req.Selector, len(machines)))
+	}
+	for _, m := range machines {
+		if s.Settings.BMCOf(m.Node).Address == "" {
+			return nil, view.Misuse(fmt.Sprintf("%s has no BMC in the plan: add bmc: {address: ADDRESS}", m.Node.Name))
+		}
+		if m.Running() && req.Verb == "power" && task.Changes && !req.Force && !(len(req.Args) > 0 && req.Args[0] == string(bmc.ActionOn)) {
+			return nil, install.Refusal(fmt.Sprintf("%s is being installed, and power %s would break that: wait for it, or add --force", m.Node.Name, strings.Join(req.Args, " ")))
+		}
+	}
+	return machines, nil
+}
+
+func pinned(machines []*site.Machine, pin string) []site.Body {
+	if pin == "" {
+		return nil
+	}
+	m := machines[0]
+	known := m.BMC
+	known.Certificate = strings.ToLower(strings.ReplaceAll(pin, ":", ""))
+	return []site.Body{site.BMCLearned{Node: m.Node.Name, Known: known}}
+}
+
+func namesOf(machines []*site.Machine) []string {
+	names := make([]string, 0, len(machines))
+	for _, m := range machines {
+		names = append(names, m.Node.Name)
+	}
+	return names
+}
+
+func waiting(s *site.State, machines []*site.Machine) []view.JobResult {
+	out := make([]view.JobResult, 0, len(machines))
+	for _, m := range machines {
+		out = append(out, view.JobResult{Target: m.Node.Name, Address: s.Settings.BMCOf(m.Node).Address, Rack: m.Node.Rack, Phase: "waiting"})
+	}
+	return out
+}
+
+// Cancel has a job begin no more machines. A conversation that runs is ended;
+// a machine that was switched off to be cycled is switched on first.
+func (r *Runner) Cancel(ctx context.Context, id string) error {
+	if l := r.find(id); l != nil && l.view().State == "running" {
+		l.cancel()
+		return nil
+	}
+	j, ok := r.c.State().Jobs.Get(id)
+	if !ok {
+		return view.Misuse(fmt.Sprintf("there is no job %s: see `rackseed job list`", id))
+	}
+	if !j.Running() {
+		return view.Misuse(fmt.Sprintf("job %s has ended already", id))
+	}
+	_, err := r.c.Do(ctx, func(*site.State, time.Time) ([]site.Body, error) {
+		return []site.Body{site.JobEnded{ID: id, Reason: "cancelled"}}, nil
+	})
+	return err
+}
+
+// Jobs lists the jobs, the newest first, without their results.
+func (r *Runner) Jobs() []view.Job {
+	s := r.c.State()
+	var list []view.Job
+	seen := map[string]bool{}
+	r.mu.Lock()
+	lives := slices.Clone(r.live)
+	r.mu.Unlock()
+	for _, l := range lives {
+		j := l.view()
+		seen[j.ID] = true
+		list = append(list, j)
+	}
+	for _, j := range s.AllJobs() {
+		if !seen[j.ID] {
+			list = append(list, viewOf(s, j))
+		}
+	}
+	slices.SortFunc(list, func(a, b view.Job) int { return b.Queued.Compare(a.Queued) })
+	for i := range list {
+		list[i].Results = nil
+	}
+	return list
+}
+
+// Job is one job with its results.
+func (r *Runner) Job(id string) (view.Job, bool) {
+	if l := r.find(id); l != nil {
+		return l.view(), true
+	}
+	s := r.c.State()
+	j, ok := s.Jobs.Get(id)
+	if !ok {
+		return view.Job{}, false
+	}
+	return viewOf(s, j), true
+}
+
+// Follow tells the changes of a job from its beginning until it has ended,
+// and then the job.
+func (r *Runner) Follow(ctx context.Context, id string, tell func(view.JobChange) error) error {
+	if l := r.find(id); l != nil {
+		if err := l.follow(ctx, tell); err != nil {
+			return err
+		}
+	}
+	j, ok := r.Job(id)
+	if !ok {
+		return view.Misuse(fmt.Sprintf("there is no job %s: see `rackseed job list`", id))
+	}
+	return tell(view.JobChange{Job: &j})
+}
+
+func (r *Runner) find(id string) *live {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range slices.Backward(r.live) {
+		if l.job.ID == id {
+			return l
+		}
+	}
+	return nil
+}
+
+// viewOf is a job as the log tells it.
+func viewOf(s *site.State, j *site.Job) view.Job {
+	v := view.Job{ID: j.ID, Verb: j.Verb, Args: j.Args, By: j.By, State: "running", Reason: j.Reason, Queued: j.Queued, Ended: j.Ended}
+	if !j.Running() {
+		v.State = "ended"
+	}
+	for _, name := range j.Targets {
+		res := view.JobResult{Target: name, Phase: "waiting"}
+		if m, ok := s.Machine(name); ok {
+			res.Address, res.Rack = s.Settings.BMCOf(m.Node).Address, m.Node.Rack
+		}
+		n, _ := s.JobNodes.Get(site.JobKey{ID: j.ID, Node: name})
+		switch {
+		case n.Done && n.OK:
+			res.OK, res.Phase, res.Message = true, string(batch.Done), n.Message
+		case n.Done:
+			res.Phase, res.Message = string(batch.Failed), n.Message
+		case !j.Running():
+			res.Phase, res.Message = string(batch.NotStarted), string(batch.NotStarted)
+		}
+		v.Results = append(v.Results, res)
+	}
+	v.Count()
+	return v
+}
