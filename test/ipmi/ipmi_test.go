@@ -1,0 +1,148 @@
+// Package ipmi_test drives a QEMU machine through a BMC that is not ours:
+// OpenIPMI's ipmi_sim, whose chassis program is this test.
+package ipmi_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rackseed/rackseed/internal/ipmisim"
+	"github.com/rackseed/rackseed/pkg/bmc"
+	"github.com/rackseed/rackseed/pkg/bmc/ipmi"
+)
+
+// chassisSocket is where the chassis program finds the machine.
+const chassisSocket = "RACKSEED_TEST_CHASSIS"
+
+func TestMain(m *testing.M) {
+	if socket := os.Getenv(chassisSocket); socket != "" {
+		if err := chassisProgram(socket, os.Args[1:], os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// chassisProgram hands its arguments to the test and prints the answer.
+func chassisProgram(socket string, args []string, out io.Writer) error {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(conn, strings.Join(args, "\n")); err != nil {
+		return err
+	}
+	if err := conn.(*net.UnixConn).CloseWrite(); err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		return err
+	}
+	text, ok := strings.CutPrefix(string(answer), "ok\n")
+	if !ok {
+		return fmt.Errorf("the machine: %s", answer)
+	}
+	_, err = io.WriteString(out, text)
+	return err
+}
+
+// serve lets the chassis program drive the machine, and returns the program.
+func serve(t *testing.T, m *machine) string {
+	t.Helper()
+	socket := filepath.Join(m.dir, "chassis")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			request, _ := io.ReadAll(conn)
+			answer, err := m.chassis(strings.Split(string(request), "\n"))
+			if err != nil {
+				answer = err.Error()
+			} else {
+				answer = "ok\n" + answer
+			}
+			_, _ = io.WriteString(conn, answer)
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-done
+	})
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(m.dir, "program")
+	script := fmt.Sprintf("#!/bin/sh\n%s=%s exec %s \"$@\"\n", chassisSocket, socket, self)
+	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// bootTime is how long an emulated machine may take to boot.
+const bootTime = time.Minute
+
+func TestMachineBootsWhatItsBMCIsTold(t *testing.T) {
+	m := newMachine(t)
+	b := ipmisim.Start(t, ipmisim.Config{Chassis: serve(t, m)})
+	d, err := ipmi.Dial(t.Context(), bmc.Target{Address: b.Address, Username: ipmisim.User, Password: ipmisim.Password}, ipmi.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close(t.Context()) })
+	var want []string
+	step := func(device bmc.Device, action bmc.PowerAction, from string) {
+		t.Helper()
+		if device != "" {
+			if _, steps, err := bmc.SetBootVerified(t.Context(), d, bmc.Boot{Device: device}, bmc.Patience{}); err != nil {
+				t.Fatalf("boot from %s: %v (%s)", device, err, steps)
+			}
+		}
+		if state, steps, err := bmc.Power(t.Context(), d, action, bmc.Patience{Poll: 50 * time.Millisecond}, nil); err != nil || state != bmc.PowerOn {
+			t.Fatalf("power %s: %s, %v (%s)", action, state, err, steps)
+		}
+		want = append(want, from)
+		for end := time.Now().Add(bootTime); len(m.serial.boots()) < len(want); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("after %q and %s the machine said\n%s", device, action, m.serial)
+			}
+		}
+		if got := m.serial.boots(); !slices.Equal(got, want) {
+			t.Fatalf("the machine booted %q, want %q", got, want)
+		}
+	}
+	step("", bmc.ActionOn, fromDisk)
+	step(bmc.DevicePXE, bmc.ActionCycle, fromNetwork)
+	step("", bmc.ActionCycle, fromDisk)
+	step(bmc.DevicePXE, bmc.ActionReset, fromNetwork)
+	step(bmc.DeviceDisk, bmc.ActionReset, fromDisk)
+	if m.starts != 3 {
+		t.Errorf("the machine was switched on %d times, want 3: a reset takes no power away", m.starts)
+	}
+	if _, _, err := bmc.Power(t.Context(), d, bmc.ActionOff, bmc.Patience{Poll: 50 * time.Millisecond}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if m.get("power") != "0" {
+		t.Error("it is still on")
+	}
+}
