@@ -11,8 +11,8 @@ fi
 for script in hack/*.sh .ci/run; do
 	sh -n "$script"
 done
-# A value that reaches a shell is a command (the commonest hole of provisioning tools).
-if git grep -nE --untracked '"(/bin/)?(ba|da)?sh", *"-c"' -- '*.go'; then
+# A value that reaches a shell is a command (the commonest hole of provisioning tools). Tests may run what they wrote.
+if git grep -nE --untracked '"(/bin/)?(ba|da)?sh", *"-c"' -- '*.go' ':!*_test.go'; then
 	echo "lint.sh: run a program with its arguments; never a shell" >&2
 	exit 1
 fi
