@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/rackseed/rackseed/pkg/sim"
 )
 
 // served is one BMC on a loopback address.
@@ -129,7 +131,8 @@ func TestRedfishtool(t *testing.T) {
 	if _, err := exec.LookPath("redfishtool"); err != nil {
 		t.Skip("needs redfishtool: apt install redfishtool")
 	}
-	b, url := served(t, Config{})
+	// It sends If-Match wherever it was given an ETag; sushy does not for BIOS settings.
+	b, url := served(t, Config{Faults: []sim.Fault{FaultETagRequired}})
 	host := strings.TrimPrefix(url, "https://")
 	tool := func(auth string, args ...string) map[string]any {
 		t.Helper()
