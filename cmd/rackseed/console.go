@@ -176,7 +176,7 @@ func converse(ctx context.Context, name string, console io.ReadWriteCloser, in i
 		case err := <-typed:
 			if interactive || err != nil {
 				_ = console.Close()
-				<-said
+				_ = <-said
 				if errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.EOF) {
 					err = nil
 				}
@@ -190,7 +190,7 @@ func converse(ctx context.Context, name string, console io.ReadWriteCloser, in i
 			return fmt.Errorf("the console of %s ended: the BMC closed it, or somebody took it over", name)
 		case <-ctx.Done():
 			_ = console.Close()
-			<-said
+			_ = <-said
 			return nil
 		}
 	}

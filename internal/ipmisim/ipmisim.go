@@ -140,7 +140,7 @@ func (b *BMC) run(t testing.TB) {
 		t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command("ipmi_sim", "-n", "-c", filepath.Join(b.Dir, "lan.conf"), "-f", filepath.Join(b.Dir, "emu"), "-s", filepath.Join(b.Dir, "state"))
+	cmd := exec.CommandContext(t.Context(), "ipmi_sim", "-n", "-c", filepath.Join(b.Dir, "lan.conf"), "-f", filepath.Join(b.Dir, "emu"), "-s", filepath.Join(b.Dir, "state"))
 	cmd.Dir = b.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -164,7 +164,7 @@ func (b *BMC) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
-		err := ping(b.Address)
+		err := ping(ctx, b.Address)
 		if err == nil {
 			return nil
 		}
@@ -176,8 +176,8 @@ func (b *BMC) wait(ctx context.Context) error {
 	}
 }
 
-func ping(address string) error {
-	conn, err := net.Dial("udp", address)
+func ping(ctx context.Context, address string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "udp", address)
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ type Messages struct {
 // Listen has ipmi_sim print every request, decoded.
 func (b *BMC) Listen(t testing.TB) *Messages {
 	t.Helper()
-	conn, err := net.Dial("tcp", b.console)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", b.console)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +292,7 @@ func write(t testing.TB, path string, mode os.FileMode, text string) {
 // itself, so that parallel runs do not meet.
 func freeUDP(t testing.TB) string {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", host()+":0")
+	conn, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", host()+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +302,7 @@ func freeUDP(t testing.TB) string {
 
 func freeTCP(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", host()+":0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", host()+":0")
 	if err != nil {
 		t.Fatal(err)
 	}

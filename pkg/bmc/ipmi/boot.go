@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bougou/go-ipmi/pkg/command/chassis"
 	"github.com/bougou/go-ipmi/pkg/types"
@@ -97,7 +98,7 @@ func (d *driver) Boot(ctx context.Context) (bmc.Boot, error) {
 	err := d.use(ctx, func(s *session) error {
 		flags, err := s.bootOption(ctx, parameterFlags)
 		if err == nil {
-			b, err = decodeFlags(flags, d.told)
+			b, err = decodeFlags(d.standard(flags), d.told)
 		}
 		return err
 	})
@@ -111,13 +112,18 @@ const (
 )
 
 // Ways are the whole exchange of the standard, the boot flags alone, and what
-// recipes know.
+// recipes know, before or after them as the recipe says.
 func (d *driver) Ways() []bmc.Way {
-	ways := []bmc.Way{{Name: wayStandard}, {Name: wayMinimal}}
+	var first, last []bmc.Way
 	for _, w := range d.raws() {
-		ways = append(ways, bmc.Way{Name: w.Name, Source: w.Source})
+		way := bmc.Way{Name: w.Name, Source: w.Source}
+		if w.First {
+			first = append(first, way)
+		} else {
+			last = append(last, way)
+		}
 	}
-	return ways
+	return slices.Concat(first, []bmc.Way{{Name: wayStandard}, {Name: wayMinimal}}, last)
 }
 
 // SetBoot sets a boot override (section 28.12).

@@ -121,7 +121,7 @@ func TestModeIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		flags := chassisOf(p).BootFlags
+		flags := flagsOf(t, p)
 		if flags.BIOSBootType != types.BIOSBootType(mode == bmc.ModeUEFI) || !flags.Persist || !flags.BootFlagsValid {
 			t.Errorf("%s: flags %+v", mode, flags)
 		}
@@ -165,10 +165,13 @@ func TestWayOfARecipe(t *testing.T) {
 	if err := d.SetBoot(t.Context(), bmc.Boot{Device: bmc.DeviceDisk, Mode: bmc.ModeUEFI, Persistent: true}, raw); err != nil {
 		t.Fatal(err)
 	}
-	if flags := chassisOf(p).BootFlags.Pack(); !bytes.Equal(flags, []byte{0xe0, 0x24, 0, 0, 0}) {
+	if flags := flagsOf(t, p).Pack(); !bytes.Equal(flags, []byte{0xe0, 0x24, 0, 0, 0}) {
 		t.Errorf("flags % x", flags)
 	}
-	for _, b := range []bmc.Boot{{Device: bmc.DeviceDisk}, {Device: bmc.DeviceCD, Persistent: true}} {
+	if got, err := d.Boot(t.Context()); err != nil || got.String() != "disk persistently (uefi)" {
+		t.Errorf("read back %s, %v", got, err)
+	}
+	for _, b := range []bmc.Boot{{Device: bmc.DeviceDisk}, {Device: bmc.DeviceCD, Persistent: true}, {Device: bmc.DeviceDisk, Persistent: true, Mode: bmc.ModeBIOS}} {
 		if err := d.SetBoot(t.Context(), b, raw); !errors.Is(err, bmc.ErrUnsupported) {
 			t.Errorf("%s: got %v", b, err)
 		}
@@ -196,5 +199,27 @@ func TestParseRaw(t *testing.T) {
 				t.Errorf("%q: got %s", text, got)
 			}
 		}
+	}
+}
+
+// The built-in recipe: Supermicro's own selector for a disk under UEFI.
+func TestSupermicroDisk(t *testing.T) {
+	o := quick()
+	o.Recipes = nil
+	p := startPeer(t, 17)
+	d := dial(t, p.target(), o)
+	i := slices.IndexFunc(d.Ways(), func(w bmc.Way) bool { return w.Name == "supermicro-uefi-disk" })
+	if i < 0 {
+		t.Fatalf("ways %v", d.Ways())
+	}
+	want := bmc.Boot{Device: bmc.DeviceDisk, Mode: bmc.ModeUEFI, Persistent: true}
+	if err := d.SetBoot(t.Context(), want, d.Ways()[i]); err != nil {
+		t.Fatal(err)
+	}
+	if flags := flagsOf(t, p).Pack(); !bytes.Equal(flags, []byte{0xe0, 0x24, 0, 0, 0}) {
+		t.Errorf("flags % x", flags)
+	}
+	if got, err := d.Boot(t.Context()); err != nil || !want.KeptAs(got) {
+		t.Errorf("read back %s, %v", got, err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/bougou/go-ipmi/pkg/client"
@@ -34,11 +36,47 @@ func (s *session) setRaw(ctx context.Context, want bmc.Boot, way recipe.Way) err
 		if err != nil {
 			return fmt.Errorf("recipe %s: %w", way.Name, err)
 		}
+		if flags, ok := bootFlags(request); ok && want.Mode != bmc.ModeKeep && (want.Mode == bmc.ModeUEFI) != (flags[0]&flagEFI != 0) {
+			return fmt.Errorf("%s, %s: %w", way.Name, want, bmc.ErrUnsupported)
+		}
 		if err := s.do(ctx, request, &client.CommandRawResponse{}); err != nil {
 			return fmt.Errorf("recipe %s: %w", way.Name, err)
 		}
 	}
 	return nil
+}
+
+// bootFlags are what a request sets boot option parameter 5 to.
+func bootFlags(r *client.CommandRawRequest) ([]byte, bool) {
+	const setSystemBootOptions = 0x08
+	if r.NetFn != types.NetFnChassisRequest || r.Cmd != setSystemBootOptions || len(r.Data) < 3 || r.Data[0] != byte(parameterFlags) {
+		return nil, false
+	}
+	return r.Data[1:], true
+}
+
+// standard spells boot flags as the standard does where a recipe says that
+// the maker has a selector of its own for a device.
+func (d *driver) standard(flags []byte) []byte {
+	if len(flags) < 2 || slices.Contains(slices.Collect(maps.Values(selectors)), flags[1]>>2&0x0f) {
+		return flags
+	}
+	for _, w := range d.raws() {
+		for _, text := range w.Raw {
+			for _, device := range w.Devices {
+				request, err := parseRaw(fill(text, bmc.Boot{Device: bmc.Device(device)}, w))
+				if err != nil {
+					continue
+				}
+				if own, ok := bootFlags(request); ok && (own[1]^flags[1])&0x3c == 0 {
+					spelled := slices.Clone(flags)
+					spelled[1] = flags[1]&^0x3c | selectors[bmc.Device(device)]<<2
+					return spelled
+				}
+			}
+		}
+	}
+	return flags
 }
 
 // fill puts what is wanted into a recipe's request: {device} is the recipe's

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bougou/go-ipmi/pkg/hal/mock"
+	"github.com/bougou/go-ipmi/pkg/types"
 )
 
 // relay stands between a driver and a BMC and loses or adds packets.
@@ -70,6 +71,26 @@ func startRelay(t *testing.T, to string) *relay {
 	return r
 }
 
-func (r *relay) drops(answer bool, n int) bool { return r.drop.Load().(func(bool, int) bool)(answer, n) }
+func (r *relay) drops(answer bool, n int) bool {
+	return r.drop.Load().(func(bool, int) bool)(answer, n)
+}
 
-func chassisOf(p *peer) *mock.Chassis { return p.hal.Chassis().(*mock.Chassis) }
+// cyclesOf is how often the peer's machine was cycled. Nothing may cycle it
+// afterwards: the field has no lock of its own, but a method of it has.
+func cyclesOf(t *testing.T, p *peer) int {
+	t.Helper()
+	chassis := p.hal.Chassis().(*mock.Chassis)
+	if _, err := chassis.PowerState(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return chassis.PowerCycles
+}
+
+func flagsOf(t *testing.T, p *peer) *types.BootOptionParam_BootFlags {
+	t.Helper()
+	flags, err := p.hal.Chassis().GetBootFlags(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flags
+}

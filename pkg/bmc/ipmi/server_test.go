@@ -77,7 +77,9 @@ func (p *peer) target() bmc.Target {
 }
 
 // quick is patient enough for loopback.
-func quick() Options { return Options{Timeout: 300 * time.Millisecond, Tries: 3, Recipes: &recipe.Book{}} }
+func quick() Options {
+	return Options{Timeout: 300 * time.Millisecond, Tries: 3, Recipes: &recipe.Book{}}
+}
 
 func dial(t *testing.T, target bmc.Target, o Options) bmc.Driver {
 	t.Helper()

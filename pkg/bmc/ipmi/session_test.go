@@ -191,7 +191,7 @@ func TestLostPackets(t *testing.T) {
 	if err := d.SetPower(t.Context(), bmc.ActionCycle); !errors.Is(err, bmc.ErrUnreachable) {
 		t.Errorf("cycling, with the answer lost: %v", err)
 	}
-	if n := chassisOf(p).PowerCycles; n != 1 {
+	if n := cyclesOf(t, p); n != 1 {
 		t.Errorf("%d power cycles, want 1", n)
 	}
 }
