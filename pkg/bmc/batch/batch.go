@@ -23,7 +23,7 @@ type Options struct {
 	Canary      int           // the first so many must succeed before the rest begins
 	MaxFailures int           // begin no more after so many failed; zero means go on
 	Deadline    time.Duration // of one BMC, retries included; zero means what the task takes
-	Tries       int           // conversations with a BMC that does not answer or is busy; zero means 3
+	Tries       int           // conversations with a BMC that does not answer; zero means 3
 	Patience    bmc.Patience
 
 	Dial bmc.Dialer
@@ -245,7 +245,7 @@ func (r *run) tries(ctx context.Context, i int) error {
 	for {
 		res.Attempts++
 		err := r.converse(ctx, i, &issued)
-		if err == nil || !worthRetrying(err, issued) || res.Attempts >= r.o.Tries || ctx.Err() != nil {
+		if err == nil || !r.worthRetrying(err, res.Attempts, issued) || ctx.Err() != nil {
 			return err
 		}
 		wait := r.o.Jitter(backoff(res.Attempts))

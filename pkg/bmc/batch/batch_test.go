@@ -179,6 +179,39 @@ func TestCancelledCycle(t *testing.T) {
 	})
 }
 
+// TestCancelledBeforeTheCycle: what has not begun is not begun.
+func TestCancelledBeforeTheCycle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack("a")
+		r.bmcs["a"].power, r.bmcs["a"].slow = bmc.PowerOn, 4*time.Second
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		results := Run(ctx, quiet(Options{}, r), targets("a"), Power(bmc.ActionCycle), nil)
+		if diff := cmp.Diff([]string{"a failed: cancelled"}, told(results)); diff != "" || len(r.log) > 0 {
+			t.Error(diff, r.log)
+		}
+	})
+}
+
+// TestBusy: a BMC without a free session is waited for as long as there is
+// time.
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack("a")
+		o := quiet(Options{}, r)
+		start := time.Now()
+		o.Dial = func(ctx context.Context, target bmc.Target) (bmc.Driver, error) {
+			if time.Since(start) < time.Minute {
+				return nil, bmc.ErrBusy
+			}
+			return r.dial(ctx, target)
+		}
+		if res := Run(t.Context(), o, targets("a"), PowerStatus(), nil)[0]; !res.OK || res.Attempts < 5 {
+			t.Errorf("%+v", res)
+		}
+	})
+}
+
 // TestRecordFirst: what cannot be put on record is not sent.
 func TestRecordFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -334,6 +367,20 @@ func TestCaps(t *testing.T) {
 				rt.Errorf("%d failed, %d sessions open", failed, r.open)
 			}
 		})
+	})
+}
+
+// TestOnItsWayDown: a machine that is still going down when the batch goes on
+// is not told again.
+func TestOnItsWayDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack("a")
+		r.bmcs["a"].power, r.bmcs["a"].down = bmc.PowerOn, time.Now().Add(5*time.Second)
+		o := quiet(Options{Past: map[string]Past{"a": {Issued: []bmc.PowerAction{bmc.ActionOff}}}}, r)
+		res := Run(t.Context(), o, targets("a"), Power(bmc.ActionCycle), nil)[0]
+		if diff := cmp.Diff([]string{"a on 5"}, r.log); diff != "" || !res.OK {
+			t.Errorf("%s %s", res.Message, diff)
+		}
 	})
 }
 

@@ -26,6 +26,7 @@ type fake struct {
 	rack    *rack
 	name    string
 	power   bmc.PowerState
+	down    time.Time     // when it loses its power by itself; zero means never
 	slow    time.Duration // of every conversation
 	away    int           // so many dials fail
 	refuses error
@@ -84,6 +85,9 @@ func (f *fake) Known() bmc.Known { return bmc.Known{Protocol: bmc.IPMI, CipherSu
 func (f *fake) Power(ctx context.Context) (bmc.PowerState, error) {
 	if err := f.wait(ctx); err != nil {
 		return bmc.PowerUnknown, err
+	}
+	if !f.down.IsZero() && !time.Now().Before(f.down) {
+		f.power, f.down = bmc.PowerOff, time.Time{}
 	}
 	return f.power, nil
 }

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -43,7 +44,7 @@ func Power(action bmc.PowerAction) Task {
 	t.Do = func(ctx context.Context, s *Session) (Outcome, error) {
 		todo := action
 		if len(s.Issued) > 0 {
-			state, err := s.Power(ctx)
+			state, err := s.settled(ctx)
 			if err != nil {
 				return Outcome{}, fmt.Errorf("reading the power state: %w", err)
 			}
@@ -52,30 +53,54 @@ func Power(action bmc.PowerAction) Task {
 			}
 		}
 		state, steps, err := s.order(ctx, todo)
-		if err != nil && ctx.Err() != nil && todo == bmc.ActionCycle && s.halfway {
-			// Whoever cancels a batch does not want machines left without power.
-			finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
-			defer cancel()
-			var more bmc.Steps
-			state, more, err = s.order(finishing, bmc.ActionOn)
-			steps = append(steps, more...)
-		}
 		return Outcome{Message: string(state), Data: PowerData{Power: state}, Steps: steps}, err
 	}
 	return t
 }
 
-// finish is how long a cancelled cycle may take to switch the machine on
-// again.
-const finish = time.Minute
-
-func (s *Session) order(ctx context.Context, action bmc.PowerAction) (bmc.PowerState, bmc.Steps, error) {
-	return bmc.Power(ctx, s.Driver, action, s.Patience, func(a bmc.PowerAction) error {
-		if err := s.before(ctx, a); err != nil {
-			return err
+// settled is the power state once what was sent last had time to happen: a
+// machine that is still on may be on its way down. One that is still off may
+// be told on again without harm.
+func (s *Session) settled(ctx context.Context) (bmc.PowerState, error) {
+	last := s.Issued[len(s.Issued)-1]
+	if last != bmc.ActionOff && last != bmc.ActionSoft {
+		return s.Power(ctx)
+	}
+	poll := cmp.Or(s.Patience.Poll, time.Second)
+	for waited := time.Duration(0); ; waited += poll {
+		state, err := s.Power(ctx)
+		if err != nil || state == bmc.PowerOff || waited >= cmp.Or(s.Patience.Settle, 10*time.Second) {
+			return state, err
 		}
-		s.halfway = a == bmc.ActionOff
-		return nil
+		select {
+		case <-ctx.Done():
+			return state, ctx.Err()
+		case <-time.After(poll):
+		}
+	}
+}
+
+// order has an action done. Whoever cancels a batch does not want machines
+// left without power: a cycle that has begun is finished.
+func (s *Session) order(ctx context.Context, action bmc.PowerAction) (bmc.PowerState, bmc.Steps, error) {
+	work, release := context.WithCancel(context.WithoutCancel(ctx))
+	defer release()
+	if end, ok := ctx.Deadline(); ok {
+		var late context.CancelFunc
+		work, late = context.WithDeadline(work, end)
+		defer late()
+	}
+	hold := context.AfterFunc(ctx, release)
+	defer hold()
+	begun := false
+	return bmc.Power(work, s.Driver, action, s.Patience, func(a bmc.PowerAction) error {
+		if action == bmc.ActionCycle && !begun {
+			if !hold() {
+				return context.Cause(ctx)
+			}
+			begun = true
+		}
+		return s.before(work, a)
 	})
 }
 

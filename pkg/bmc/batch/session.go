@@ -46,10 +46,21 @@ func (s *Sessions) acquire(ctx context.Context, address string) (release func(),
 	}
 }
 
-// worthRetrying: a BMC that was away or busy may be back. A reset is not sent
-// twice, because nothing shows whether the first one was carried out.
-func worthRetrying(err error, issued []bmc.PowerAction) bool {
-	return (errors.Is(err, bmc.ErrUnreachable) || errors.Is(err, bmc.ErrBusy)) && !slices.Contains(issued, bmc.ActionReset)
+// worthRetrying: a BMC that was away may be back. One that is busy will be
+// free, and a machine whose power was touched must be seen to have it: for
+// both only the deadline counts. A reset is not sent twice, because nothing
+// shows whether the first one was carried out.
+func (r *run) worthRetrying(err error, attempts int, issued []bmc.PowerAction) bool {
+	switch {
+	case slices.Contains(issued, bmc.ActionReset):
+		return false
+	case errors.Is(err, bmc.ErrBusy):
+		return true
+	case errors.Is(err, bmc.ErrUnreachable):
+		return attempts < r.o.Tries || len(issued) > 0
+	default:
+		return false
+	}
 }
 
 // backoff bounds the wait before the next try: 1 s, 2 s, 4 s, … 30 s.

@@ -23,8 +23,7 @@ type Session struct {
 	Patience bmc.Patience
 	Issued   []bmc.PowerAction // power actions on record from before this conversation
 
-	halfway bool // the last action that was sent took the power away
-	before  func(context.Context, bmc.PowerAction) error
+	before func(context.Context, bmc.PowerAction) error
 }
 
 // Outcome is what came of a task, in words and as data.
