@@ -222,9 +222,10 @@ func (r *run) one(ctx context.Context, i int) {
 	r.say(Change{Target: t.Name, Phase: Running, What: r.task.Name})
 	release, err := r.o.Sessions.acquire(ctx, t.Address)
 	if err == nil {
+		begun := r.o.Clock()
 		limited, cancel := context.WithTimeout(ctx, r.o.Deadline)
 		err = r.tries(limited, i)
-		if limited.Err() != nil && ctx.Err() == nil && err != nil {
+		if err != nil && ctx.Err() == nil && r.o.Clock().Sub(begun) >= r.o.Deadline {
 			err = fmt.Errorf("gave up after %s: %w", r.o.Deadline, err)
 		}
 		cancel()

@@ -99,7 +99,7 @@ func TestBatch(t *testing.T) {
 		{
 			name: "a dead BMC costs its own time", bmcs: []string{"a", "b", "c"}, targets: []string{"a", "b", "c"}, o: Options{Parallel: 2, Deadline: time.Hour}, task: Power(bmc.ActionOn),
 			set:  func(f map[string]*fake) { f["a"].slow = 2 * time.Hour },
-			want: []string{"a failed: gave up after 1h0m0s: reading the power state: context deadline exceeded", "b done: on", "c done: on"},
+			want: []string{"a failed: gave up after 1h0m0s: reading the power state", "b done: on", "c done: on"},
 			log:  []string{"b on 0", "c on 0"},
 		},
 		{
@@ -148,8 +148,8 @@ func TestCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRack("a", "b")
 		r.bmcs["a"].slow = time.Hour
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer time.AfterFunc(time.Minute, cancel).Stop()
 		start := time.Now()
 		results := Run(ctx, quiet(Options{Parallel: 1, Deadline: 2 * time.Hour}, r), targets("a", "b"), PowerStatus(), nil)
 		if diff := cmp.Diff([]string{"a failed: cancelled", "b not started: not started: cancelled"}, told(results)); diff != "" {
@@ -167,13 +167,13 @@ func TestCancelledCycle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRack("a", "b")
 		r.bmcs["a"].power, r.bmcs["a"].slow = bmc.PowerOn, 4*time.Second
-		ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second) // while the off is read back
-		defer cancel()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer time.AfterFunc(6*time.Second, cancel).Stop() // while the off is read back
 		results := Run(ctx, quiet(Options{Parallel: 1}, r), targets("a", "b"), Power(bmc.ActionCycle), nil)
 		if diff := cmp.Diff([]string{"a done: on", "b not started: not started: cancelled"}, told(results)); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff([]string{"a off 4", "a on 10"}, r.log); diff != "" || r.open != 0 {
+		if diff := cmp.Diff([]string{"a off 4", "a on 8"}, r.log); diff != "" || r.open != 0 {
 			t.Errorf("%d open %s", r.open, diff)
 		}
 	})
@@ -184,8 +184,8 @@ func TestCancelledBeforeTheCycle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRack("a")
 		r.bmcs["a"].power, r.bmcs["a"].slow = bmc.PowerOn, 4*time.Second
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		defer cancel()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer time.AfterFunc(2*time.Second, cancel).Stop()
 		results := Run(ctx, quiet(Options{}, r), targets("a"), Power(bmc.ActionCycle), nil)
 		if diff := cmp.Diff([]string{"a failed: cancelled"}, told(results)); diff != "" || len(r.log) > 0 {
 			t.Error(diff, r.log)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,7 +78,9 @@ func words(ctx context.Context, err error) string {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return "cancelled"
 	default:
-		return err.Error()
+		// That time is up was said already, in better words.
+		text := strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())
+		return strings.TrimSuffix(text, ": "+context.Canceled.Error())
 	}
 }
 
