@@ -66,9 +66,10 @@ func encodeFlags(b bmc.Boot) ([]byte, error) {
 // decodeFlags reads parameter 5. Flags that are not valid are no override: the
 // firmware used them up or they timed out, and what else they say is stale.
 //
-// Some BMCs never show data 1. Where all of it is zero, told decides: a device
-// that this session has set successfully is there.
-func decodeFlags(p []byte, told bmc.Device) (bmc.Boot, error) {
+// Some BMCs never show data 1. Where all of it is zero, told decides: what
+// this session has set successfully is there if its device is, and the note
+// says what is taken on trust.
+func decodeFlags(p []byte, told bmc.Boot) (bmc.Boot, error) {
 	if len(p) < 2 {
 		return bmc.Boot{}, fmt.Errorf("boot flags of %d bytes", len(p))
 	}
@@ -80,8 +81,8 @@ func decodeFlags(p []byte, told bmc.Device) (bmc.Boot, error) {
 	switch {
 	case selector == 0:
 		return bmc.Boot{Device: bmc.DeviceNone}, nil
-	case p[0] == 0 && device == told:
-		return bmc.Boot{Device: device, Note: "the BMC shows the device and no flags: whether it is valid, persistent or UEFI cannot be read back"}, nil
+	case p[0] == 0 && device == told.Device:
+		return bmc.Boot{Device: device, Persistent: told.Persistent, Note: "the BMC shows the device and no flags: whether it is valid, persistent or UEFI cannot be read back"}, nil
 	case p[0]&flagValid == 0:
 		return bmc.Boot{Device: bmc.DeviceNone, Note: fmt.Sprintf("the BMC shows %s and that it is not valid: it is used up or timed out, or this BMC shows no flags", device)}, nil
 	}
@@ -134,7 +135,7 @@ func (d *driver) SetBoot(ctx context.Context, want bmc.Boot, way bmc.Way) error 
 			err = d.tell(ctx, s, want, way)
 		}
 		if err == nil {
-			d.told = want.Device
+			d.told = want
 		}
 		return err
 	})

@@ -31,7 +31,7 @@ func TestEncodeFlags(t *testing.T) {
 		if err != nil || !bytes.Equal(got, test.want) {
 			t.Errorf("%s: got % x, %v, want % x", test.boot, got, err, test.want)
 		}
-		back, err := decodeFlags(got, "")
+		back, err := decodeFlags(got, bmc.Boot{})
 		if err != nil || !test.boot.KeptAs(back) || back.Persistent != (test.boot.Persistent && test.boot.Device != bmc.DeviceNone) {
 			t.Errorf("%s: reads back as %s, %v", test.boot, back, err)
 		}
@@ -60,13 +60,13 @@ func TestDecodeFlags(t *testing.T) {
 		{"two bytes", []byte{0x80, 0x08}, "", "disk once (bios)", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := decodeFlags(test.flags, test.told)
+			got, err := decodeFlags(test.flags, bmc.Boot{Device: test.told})
 			if err != nil || got.String() != test.want || !strings.Contains(got.Note, test.note) || (test.note == "") != (got.Note == "") {
 				t.Errorf("got %s, note %q, %v", got, got.Note, err)
 			}
 		})
 	}
-	if _, err := decodeFlags([]byte{0x80}, ""); err == nil {
+	if _, err := decodeFlags([]byte{0x80}, bmc.Boot{}); err == nil {
 		t.Error("one byte is read")
 	}
 }
@@ -75,7 +75,7 @@ func FuzzDecodeFlags(f *testing.F) {
 	f.Add([]byte{0xe0, 0x04, 0, 0, 0}, "pxe")
 	f.Add([]byte{}, "")
 	f.Fuzz(func(t *testing.T, p []byte, told string) {
-		b, err := decodeFlags(p, bmc.Device(told))
+		b, err := decodeFlags(p, bmc.Boot{Device: bmc.Device(told)})
 		if err == nil && b.Device == "" {
 			t.Errorf("% x: no device", p)
 		}

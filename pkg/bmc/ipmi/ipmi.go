@@ -61,7 +61,7 @@ type driver struct {
 	turn    chan struct{} // holds a token while nobody has the session
 	session *session      // nil after Close and after a failed login
 	known   bmc.Known
-	told    bmc.Device // that SetBoot set last
+	told    bmc.Boot // by SetBoot, last
 	closed  bool
 
 	mu      sync.Mutex
