@@ -77,6 +77,7 @@ const (
 
 // world is both sides of HTTP over a log in memory.
 type world struct {
+	jobs     *bench
 	t        testing.TB
 	store    *flaky
 	ledger   *ledger.Ledger
@@ -104,7 +105,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, store: &flaky{Log: mem.New()}, box: box, log: &logBook{}, library: &shelf{}, evidence: &drawer{},
+		t: t, store: &flaky{Log: mem.New()}, box: box, log: &logBook{}, library: &shelf{}, evidence: &drawer{}, jobs: &bench{},
 		now: time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC), neighbours: map[netip.Addr]site.MAC{},
 	}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -122,7 +123,7 @@ func newWorld(t testing.TB) *world {
 		Neighbour: w.neighbour, Observe: w.observe,
 	}
 	operator := &api.Operator{
-		Ledger: w.ledger, Log: log, Follower: w.ledger, Seal: box, Library: w.library, ReadPlan: readPlan, Version: "test",
+		Ledger: w.ledger, Log: log, Follower: w.ledger, Seal: box, Library: w.library, Jobs: w.jobs, ReadPlan: readPlan, Version: "test",
 		Serving: func() view.Serving { return view.Serving{DHCP: site.DHCPServer, HTTP: "http://10.20.0.1:8080"} },
 		Explain: func(_ *site.State, who string, _ time.Time) (view.Explanation, error) {
 			if who == "nobody" {
