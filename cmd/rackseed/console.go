@@ -162,10 +162,11 @@ func converse(ctx context.Context, name string, console io.ReadWriteCloser, in i
 		}()
 		fmt.Fprintf(errOut, "Console of %s. ~. at the beginning of a line ends it, ~? helps.\r\n", name)
 	}
-	said := make(chan error, 1)
+	said := make(chan struct{})
+	var lost error // read after said
 	go func() {
-		_, err := io.Copy(out, console)
-		said <- err
+		defer close(said)
+		_, lost = io.Copy(out, console)
 	}()
 	typed := make(chan error, 1)
 	// A read of a terminal cannot be called off: this goroutine may end with
@@ -176,21 +177,21 @@ func converse(ctx context.Context, name string, console io.ReadWriteCloser, in i
 		case err := <-typed:
 			if interactive || err != nil {
 				_ = console.Close()
-				_ = <-said
+				<-said
 				if errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.EOF) {
 					err = nil
 				}
 				return err
 			}
 			typed = nil // the input is a pipe at its end; the machine may go on
-		case err := <-said:
-			if err != nil {
-				return fmt.Errorf("the console of %s ended: %w", name, err)
+		case <-said:
+			if lost != nil {
+				return fmt.Errorf("the console of %s ended: %w", name, lost)
 			}
 			return fmt.Errorf("the console of %s ended: the BMC closed it, or somebody took it over", name)
 		case <-ctx.Done():
 			_ = console.Close()
-			_ = <-said
+			<-said
 			return nil
 		}
 	}
