@@ -98,7 +98,7 @@ func expandAddress(part string) ([]string, error) {
 }
 
 // runDirect does a job in this process, without a log.
-func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, g *globals, req view.JobRequest, task batch.Task, show *jobView) (view.Job, error) {
+func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, req view.JobRequest, task batch.Task, show *jobView) (view.Job, error) {
 	result := view.Job{Verb: req.Verb, Args: req.Args, State: "ended"}
 	if f.resume != "" {
 		return result, usageError("--resume needs the log of a daemon or of a state directory; without one, give the BMCs that are left")

@@ -39,7 +39,7 @@ func isTerminal(w io.Writer) bool {
 // terminalSize is the columns and lines of the terminal that w is.
 func terminalSize(w io.Writer) (width, height int) {
 	if f, ok := w.(*os.File); ok {
-		if width, height, err := term.GetSize(int(f.Fd())); err == nil {
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {
 			return width, height
 		}
 	}

@@ -72,7 +72,7 @@ func TestJobs(t *testing.T) {
 // TestFollowJob: who accepts lines is told each change, and last the job.
 func TestFollowJob(t *testing.T) {
 	w := planned(t)
-	req := httptest.NewRequest("GET", "/api/v1/jobs/j1", nil)
+	req := httptest.NewRequest(http.MethodGet, "/api/v1/jobs/j1", nil)
 	req.Header.Set("Accept", "application/x-ndjson")
 	r := httptest.NewRecorder()
 	w.operator.ServeHTTP(r, req)
