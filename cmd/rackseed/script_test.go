@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 			"status": status,
 			"bmcs":   simulateBMCs,
 			"jobid":  newestJob,
+			"ipmi":   simulateIPMI,
 			"medium": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(sim.WriteMedium(ts.MkAbs(args[0]))) },
 			"mode": func(ts *testscript.TestScript, _ bool, args []string) {
 				info, err := os.Stat(ts.MkAbs(args[1]))
