@@ -16,7 +16,7 @@ import (
 
 // Without KVM an install takes half an hour on two processors.
 const (
-	installTime = 45 * time.Minute
+	installTime = 50 * time.Minute
 	bootTime    = 10 * time.Minute
 )
 
