@@ -101,7 +101,7 @@ func (f *bmcFlags) run(c *cobra.Command, g *globals, req view.JobRequest) (err e
 	case f.direct.bmcs != "" && f.plan != "" && !f.match:
 		return usageError("give --bmc or --plan, not both")
 	case f.direct.bmcs != "" || f.plan != "":
-		job, err = f.runDirect(c.Context(), c, req, task, show)
+		job, err = f.runDirect(c.Context(), c, g, req, task, show)
 	default:
 		job, err = f.runJob(c.Context(), g, req, show)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -98,7 +99,7 @@ func expandAddress(part string) ([]string, error) {
 }
 
 // runDirect does a job in this process, without a log.
-func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, req view.JobRequest, task batch.Task, show *jobView) (view.Job, error) {
+func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, g *globals, req view.JobRequest, task batch.Task, show *jobView) (view.Job, error) {
 	result := view.Job{Verb: req.Verb, Args: req.Args, State: "ended"}
 	if f.resume != "" {
 		return result, usageError("--resume needs the log of a daemon or of a state directory; without one, give the BMCs that are left")
@@ -117,6 +118,10 @@ func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, req view.Job
 	if err != nil {
 		return result, err
 	}
+	known := knownBMCs(filepath.Join(g.state, "bmcs.json"))
+	if err := known.recall(targets); err != nil {
+		return result, err
+	}
 	changes := make(chan view.JobChange, 64)
 	ended := make(chan []batch.Result, 1)
 	go func() {
@@ -124,7 +129,11 @@ func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, req view.Job
 		ended <- batch.Run(ctx, batchOptions(req.Options, dial), targets, task, func(ch batch.Change) { changes <- job.Change(ch) })
 	}()
 	show.follow(waiting, changes)
-	for _, r := range <-ended {
+	results := <-ended
+	if err := known.learn(results); err != nil {
+		fmt.Fprintln(c.ErrOrStderr(), "warning:", err)
+	}
+	for _, r := range results {
 		result.Results = append(result.Results, job.Result(r))
 	}
 	result.Count()
