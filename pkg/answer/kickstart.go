@@ -124,7 +124,9 @@ func (k *ks) section(header, body string) {
 			k.refuse("script", strings.TrimSpace(line), "would end its kickstart section")
 		}
 	}
-	fmt.Fprintf(&k.b, "\n%s\n%s%%end\n", header, body)
+	for _, part := range []string{"\n", header, "\n", body, "%end\n"} {
+		k.b.WriteString(part)
+	}
 }
 
 // opensSection tells whether pykickstart takes a line for the start or the
@@ -143,6 +145,7 @@ func opensSection(line string) bool {
 
 func kickstart(t *Target, d dialect) (string, error) {
 	k := &ks{}
+	k.b.Grow(96 << 10) // what most take: growing step by step would copy it several times
 	k.b.WriteString(fmt.Sprintf("# Rackseed: kickstart for %s, attempt %d.\n", k.item("name", t.Intent.Node), t.Attempt))
 	k.command("text")
 	k.command("skipx")

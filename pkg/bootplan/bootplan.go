@@ -25,6 +25,10 @@ type Composer struct {
 	// Root reveals Access.Root for an installer, or gives a mask for people.
 	Root func(site.Secret) (string, error)
 
+	// rendering is held by one render at a time: answer files of a storm of
+	// machines at once would cost a gigabyte, and save nobody any time.
+	rendering sync.Mutex
+
 	mu       sync.Mutex
 	planSeq  uint64 // and digest: of the plan that resolver is for
 	digest   string
@@ -86,6 +90,8 @@ func (c *Composer) Answers(s *site.State, n *site.Node, image site.Image, attemp
 		return answer.Answers{}, err
 	}
 	t.Attempt, t.MAC, t.Base, t.Token = attempt, mac, base, token
+	c.rendering.Lock()
+	defer c.rendering.Unlock()
 	answers, err := answer.Render(t)
 	if err != nil {
 		return answer.Answers{}, fmt.Errorf("rendering the answer file of %s: %w", n.Name, err)
