@@ -102,7 +102,9 @@ func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *ap
 			checker := lint.Checker{Profiles: profiles.Files, Images: library(c.ledger.State()), Server: explain.server.Addr}
 			return readPlan(checker, name, data, own)
 		},
-		Vet:     func(s *site.State, machines []*site.Machine) error { return vet(composer, s, machines) },
+		Vet: func(s *site.State, machines []*site.Machine) error {
+			return vet(composer, explain.server.Addr, s, machines)
+		},
 		Version: version, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,
 		Health: func() error { return nil },
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -22,9 +23,9 @@ func library(s *site.State) []site.Image {
 }
 
 // vet refuses to arm machines that could not be installed: whose plan has an
-// error, now that the media are known, or whose answer file cannot be
-// written.
-func vet(c *bootplan.Composer, s *site.State, machines []*site.Machine) error {
+// error, now that the media and the address of this server are known, or
+// whose answer file cannot be written.
+func vet(c *bootplan.Composer, server netip.Addr, s *site.State, machines []*site.Machine) error {
 	var used []site.Image
 	for _, i := range library(s) {
 		if slices.ContainsFunc(machines, func(m *site.Machine) bool { return s.Settings.ImageOf(m.Node) == i.Name }) {
@@ -32,7 +33,7 @@ func vet(c *bootplan.Composer, s *site.State, machines []*site.Machine) error {
 		}
 	}
 	var wrong []site.Finding
-	for _, f := range (lint.Checker{Profiles: profiles.Files, Images: used}).Check(s.Plan()) {
+	for _, f := range (lint.Checker{Profiles: profiles.Files, Images: used, Server: server}).Check(s.Plan()) {
 		if f.Severity == site.SeverityError {
 			wrong = append(wrong, f)
 		}

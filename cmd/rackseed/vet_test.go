@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,16 +41,18 @@ func TestVet(t *testing.T) {
 		return i
 	}
 	for _, c := range []struct {
-		name  string
-		media []site.Image
-		bad   bool // the profile of n1's role is replaced by one that no writer can write down
-		want  string
+		name   string
+		media  []site.Image
+		server netip.Addr
+		bad    bool // the profile of n1's role is replaced by one that no writer can write down
+		want   string
 	}{
 		{name: "good", media: []site.Image{medium("golden", nil)}},
 		{name: "another architecture", media: []site.Image{medium("golden", func(i *site.Image) { i.Arch = "aarch64" })}, want: "n1 is x86_64 and its image golden is for aarch64"},
 		{name: "no installer system", media: []site.Image{medium("golden", func(i *site.Image) { i.Stage2 = "" })}, want: "[image-without-stage2, at images.golden]"},
 		{name: "no writer", media: []site.Image{medium("golden", func(i *site.Image) { i.Version = "7.9" })}, want: "installer-unknown"},
 		{name: "what others install from", media: []site.Image{medium("golden", nil), medium("other", func(i *site.Image) { i.Stage2 = "" })}},
+		{name: "an address that is this server's", media: []site.Image{medium("golden", nil)}, server: netip.MustParseAddr("10.20.1.2"), want: "10.20.1.2 of n2 is already this server's"},
 		{name: "nothing to serve", media: []site.Image{medium("golden", nil)}, bad: true, want: "n1 could not be installed: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,7 +86,7 @@ func TestVet(t *testing.T) {
 				}
 			}
 			m, _ := s.Machine("n1")
-			err = vet(&bootplan.Composer{Profiles: profiles.Files, Root: box.Open}, s, []*site.Machine{m})
+			err = vet(&bootplan.Composer{Profiles: profiles.Files, Root: box.Open}, c.server, s, []*site.Machine{m})
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
