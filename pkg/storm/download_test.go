@@ -62,7 +62,10 @@ func TestTFTPDownloadsTheSameFileForAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !r.OK() || r.Size != 300_000 || r.Bytes != 20*300_000 || r.BlockSize != 1468 {
+		// pin/tftp looks up the interface of each request, and falls back to 512 while interfaces come and
+		// go on the host, as they do beside tests with network namespaces.
+		agreed := r.BlockSize == 1468 || r.BlockSize == 512
+		if !r.OK() || r.Size != 300_000 || r.Bytes != 20*300_000 || !agreed {
 			t.Errorf("probe %v: %+v", probe, r)
 		}
 	}
