@@ -109,6 +109,33 @@ func Render(t *Target) (Answers, error) {
 	return a, fitsKernel(a.Args)
 }
 
+// Arguments gives the kernel arguments of Render, without the files.
+func Arguments(t *Target) ([]string, error) {
+	kind, err := KindOf(t.Image.Family)
+	if err != nil {
+		return nil, err
+	}
+	if err := plainHTTP(t.Base); err != nil {
+		return nil, err
+	}
+	var args []string
+	switch kind {
+	case Kickstart:
+		var d dialect
+		if d, err = dialectOf(t.Image); err == nil {
+			args, err = kickstartArgs(t, d)
+		}
+	case Autoinstall:
+		args, err = autoinstallArgs(t)
+	default:
+		args, err = preseedArgs(t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return args, fitsKernel(args)
+}
+
 // longestCommandLine is what kernels of both architectures keep, COMMAND_LINE_SIZE
 // less the NUL; what follows is cut off without a word.
 const longestCommandLine = 2048 - 1

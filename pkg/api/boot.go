@@ -94,7 +94,7 @@ func (h *Machine) decide(ctx context.Context, method string, id boot.Identity, f
 	served.Node, served.Name = m.Node.Name, string(d.Action)
 	// Whether the answer file renders is found out before the arming is used
 	// up: an installer that gets 404 for its answer file waits for ever.
-	plan, err := h.Compose.Compose(s, m, d, id.MAC, server, "")
+	script, err := h.Compose.Script(s, m, d, id.MAC, server, "")
 	if err != nil {
 		h.Log.Error("nothing is installed: the answer file does not render", "node", m.Node.Name, "error", err)
 		d = boot.Decision{Action: boot.Hold, Node: m.Node, Why: err.Error()}
@@ -103,9 +103,9 @@ func (h *Machine) decide(ctx context.Context, method string, id boot.Identity, f
 	}
 	gaveUp := m.Running() && !install.MayResume(m)
 	if d.Action != boot.Install && !gaveUp || method == http.MethodHead {
-		return plan.Script, served, nil
+		return script, served, nil
 	}
-	script, err := h.begin(ctx, m.Node.Name, id.MAC, from, server)
+	script, err = h.begin(ctx, m.Node.Name, id.MAC, from, server)
 	return script, served, err
 }
 
@@ -158,6 +158,5 @@ func (h *Machine) begin(ctx context.Context, name string, mac site.MAC, from net
 		return "", nil
 	}
 	token := h.Seal.Token(name, m.Attempt.Number, m.Attempt.Nonce)
-	plan, err := h.Compose.Compose(s, m, d, mac, server, token)
-	return plan.Script, err
+	return h.Compose.Script(s, m, d, mac, server, token)
 }

@@ -30,9 +30,10 @@ type Composer struct {
 	rendering sync.Mutex
 
 	mu       sync.Mutex
-	planSeq  uint64 // and digest: of the plan that resolver is for
+	planSeq  uint64 // and digest: of the plan that resolver and rendered are for
 	digest   string
 	resolver *profile.Resolver
+	rendered map[string]string // node → digest of the image that its answers were rendered for
 }
 
 // Plan is what one machine is served.
@@ -53,12 +54,49 @@ func (c *Composer) Compose(s *site.State, m *site.Machine, d boot.Decision, mac 
 			return Plan{}, err
 		}
 		p.Answers = answers
-		p.Boot.Args = answers.Args
-		p.Boot.Kernel = imageURL(server, d.Image, d.Image.Kernel)
-		p.Boot.Initrd = imageURL(server, d.Image, d.Image.Initrd)
+		p.Boot = installer(d, answers.Args, server)
 	}
 	p.Script = ipxe.Script(p.Boot, server)
 	return p, nil
+}
+
+// Script is the Script of Compose, for less: whether a node's answers can be
+// rendered depends on the plan and the image, so they are rendered here only
+// if they were not before.
+func (c *Composer) Script(s *site.State, m *site.Machine, d boot.Decision, mac site.MAC, server ipxe.Server, token string) (string, error) {
+	if d.Action != boot.Install || !c.wasRendered(s, m.Node.Name, d.Image) {
+		p, err := c.Compose(s, m, d, mac, server, token)
+		return p.Script, err
+	}
+	t, err := c.Target(s, m.Node, d.Image)
+	if err != nil {
+		return "", err
+	}
+	t.Attempt, t.MAC, t.Base, t.Token = d.Attempt, mac, server.HTTP, token
+	args, err := answer.Arguments(t)
+	if err != nil {
+		return "", fmt.Errorf("writing the kernel arguments of %s: %w", m.Node.Name, err)
+	}
+	return ipxe.Script(installer(d, args, server), server), nil
+}
+
+func installer(d boot.Decision, args []string, server ipxe.Server) ipxe.Boot {
+	return ipxe.Boot{Decision: d, Args: args, Kernel: imageURL(server, d.Image, d.Image.Kernel), Initrd: imageURL(server, d.Image, d.Image.Initrd)}
+}
+
+func (c *Composer) wasRendered(s *site.State, node string, image site.Image) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.planSeq == s.PlanSeq && c.digest == s.PlanDigest && c.rendered[node] == image.Digest && image.Digest != ""
+}
+
+// keepRendered forgets what was rendered under another plan than s has.
+func (c *Composer) keepRendered(s *site.State, node string, image site.Image) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.planSeq == s.PlanSeq && c.digest == s.PlanDigest && c.rendered != nil {
+		c.rendered[node] = image.Digest
+	}
 }
 
 // Intent is what a node must be.
@@ -78,7 +116,7 @@ func (c *Composer) resolverOf(s *site.State) *profile.Resolver {
 				}
 			}
 		})
-		c.planSeq, c.digest = s.PlanSeq, s.PlanDigest
+		c.planSeq, c.digest, c.rendered = s.PlanSeq, s.PlanDigest, map[string]string{}
 	}
 	return c.resolver
 }
@@ -96,6 +134,7 @@ func (c *Composer) Answers(s *site.State, n *site.Node, image site.Image, attemp
 	if err != nil {
 		return answer.Answers{}, fmt.Errorf("rendering the answer file of %s: %w", n.Name, err)
 	}
+	c.keepRendered(s, n.Name, image)
 	return answers, nil
 }
 

@@ -84,6 +84,37 @@ func TestInstallIsWhole(t *testing.T) {
 	}
 }
 
+// TestScriptIsThatOfThePlan: with its answers rendered before or not, and
+// under a plan that can no longer be rendered, a node gets what Compose says.
+func TestScriptIsThatOfThePlan(t *testing.T) {
+	c := composer()
+	script := func(s *site.State) (string, error) {
+		m, _ := s.Machine("n1")
+		return c.Script(s, m, boot.For(s, m, epoch), m.Node.MACs[0], server(), token)
+	}
+	s := fold(t, planned(t), epoch, site.Armed{Node: "n1", Until: epoch.Add(time.Hour)})
+	want, err := compose(t, s, "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"first", "again"} {
+		if got, err := script(s); err != nil || got != want.Script {
+			t.Errorf("%s: error %v, the script is\n%s\nwant\n%s", when, err, got, want.Script)
+		}
+	}
+	other := fold(t, s, epoch, site.ImageAdded{Image: site.Image{Name: "debian13", Digest: "d2", Family: "debian", Distro: "debian", Version: "7"}})
+	if got, err := script(other); err == nil || got != "" {
+		t.Errorf("from an image that nothing can be written for: %q", got)
+	}
+	m, _ := s.Machine("n1")
+	broken := *m.Node
+	broken.Role = "odd"
+	replanned := fold(t, s, epoch, site.PlanApplied{Settings: s.Settings, Digest: "another"}, site.NodePlanned{Node: broken}, site.Armed{Node: "n1", Until: epoch.Add(time.Hour)})
+	if got, err := script(replanned); err == nil || got != "" {
+		t.Errorf("under a plan that cannot be carried out: %q", got)
+	}
+}
+
 func TestWhatIsNotInstalledGetsNoAnswers(t *testing.T) {
 	held := fold(t, planned(t), epoch, site.NodeHeld{Node: "n1", Reason: "doubt"})
 	for name, s := range map[string]*site.State{"planned": planned(t), "held": held} {
