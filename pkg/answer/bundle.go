@@ -32,11 +32,11 @@ func Bundle(t *Target) ([]byte, error) {
 	return []byte(text), err
 }
 
-// bundleNetwork adds network_apply and network_confirm.
+// bundleNetwork adds network_all and network_confirm.
 func bundleNetwork(s *script, t *Target) {
 	if changeNetwork(s, t) {
 		return
 	}
 	const none = `stop 2 "the plan has no network for this role beyond the one that is there"`
-	s.say("", "network_apply() { "+none+"; }", "network_confirm() { "+none+"; }")
+	s.say("", "network_all() { "+none+"; }", "network_confirm() { "+none+"; }")
 }

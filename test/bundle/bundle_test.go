@@ -51,7 +51,7 @@ nodes:
     disks: {system: [{serial: S1}]}
 `
 
-func intent(t *testing.T) *profile.Intent {
+func intent(t *testing.T, plan string) *profile.Intent {
 	t.Helper()
 	doc, err := planfile.Parse("plan.yaml", []byte(plan))
 	if err != nil {
@@ -192,7 +192,7 @@ func (h *host) unchanged(t *testing.T, what string, before map[string]string) {
 }
 
 func TestBundleInDebian(t *testing.T) {
-	i := intent(t)
+	i := intent(t, plan)
 	image := site.Image{Name: "debian", Family: "debian", Distro: "debian", Version: "12", Arch: "x86_64"}
 	data, err := answer.Bundle(&answer.Target{Intent: i, Image: image})
 	if err != nil {
@@ -338,7 +338,7 @@ func selected(t *testing.T, file string) string {
 // TestRestoreInDebian: with the packages there already, a restore leaves
 // nothing behind but the backup, and folders.
 func TestRestoreInDebian(t *testing.T) {
-	data, err := answer.Bundle(&answer.Target{Intent: intent(t), Image: site.Image{Name: "debian", Family: "debian", Distro: "debian", Version: "12", Arch: "x86_64"}})
+	data, err := answer.Bundle(&answer.Target{Intent: intent(t, plan), Image: site.Image{Name: "debian", Family: "debian", Distro: "debian", Version: "12", Arch: "x86_64"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,6 +104,7 @@ install_packages() {
 	echo "$missing" >>"$backup/packages"
 	# shellcheck disable=SC2086
 	fetch_packages $missing || stop 1 "packages cannot be installed:$missing; mend the repositories, or go on without: sh $0 --no-packages"
+	missing=''
 }
 
 fetch_packages() {
@@ -167,7 +168,7 @@ outcome() {
 apply() {
 	tune_all
 	if [ "$with_network" = yes ]; then
-		network_apply 120
+		network_all
 	fi
 	if [ -n "$backup" ]; then cp "$journal" "$backup/changes"; fi
 	if applies && [ -s "$journal" ]; then in_force; fi

@@ -9,7 +9,7 @@ net_remember() {
 	printf '%s\n' "$nm_dir" /etc/NetworkManager/conf.d "$ifcfg_dir" /etc/netplan /etc/systemd/network /etc/network/interfaces \
 		/etc/resolv.conf /etc/cloud/cloud.cfg.d/99-rackseed-network.cfg >"$net_state/paths"
 	while read -r path; do
-		[ -e "$path" ] || continue
+		[ -e "$path" ] || [ -L "$path" ] || continue
 		mkdir -p "$net_state/before${path%/*}"
 		cp -a "$path" "$net_state/before$path"
 	done <"$net_state/paths"
@@ -24,13 +24,14 @@ net_remember() {
 
 # net_timer SECONDS starts what brings the old network back.
 net_timer() {
-	: >"$net_state/pending"
-	if [ -d /run/systemd/system ] && systemd-run --quiet --collect --unit=rackseed-network-rollback --on-active="$1" /bin/sh "$net_state/rollback" 2>/dev/null; then return; fi
+	systemctl --quiet stop rackseed-network-rollback.timer 2>/dev/null || :
+	echo $$ >"$net_state/pending"
+	if [ -d /run/systemd/system ] && systemd-run --quiet --collect --unit=rackseed-network-rollback --on-active="$1" /bin/sh "$net_state/rollback" $$ 2>/dev/null; then return; fi
 	(
 		trap '' HUP
 		exec </dev/null >"$net_state/rollback.log" 2>&1
 		sleep "$1"
-		exec /bin/sh "$net_state/rollback"
+		exec /bin/sh "$net_state/rollback" $$
 	) &
 }
 
@@ -58,18 +59,23 @@ net_change() {
 }
 
 # network_apply SECONDS changes the network of this running system. Unless network_confirm comes
-# within that time, the old network comes back.
+# within that time, the old network comes back. What goes wrong is told by lacks.
 network_apply() {
-	if ! applies || [ -n "$ROOT" ]; then
+	if ! applies; then
+		net_written || :
+		return 0
+	fi
+	if [ -n "$ROOT" ]; then
 		net_written
 		return
 	fi
-	would=$(mode=dry-run journal='' && net_written) || return
-	[ -n "$would" ] || return 0
+	# Before anything else: its files are as planned, and yet may go.
 	if [ -e "$net_state/pending" ]; then
-		lacks "a change of the network still waits for its confirmation: sh $0 --confirm-network" || :
-		return 1
+		lacks "a change of the network still waits for its confirmation: sh $0 --confirm-network"
+		return 0
 	fi
+	would=$(mode=dry-run journal='' && net_written) || return 0
+	[ -n "$would" ] || return 0
 	! command -v open_backup >/dev/null || open_backup
 	net_remember
 	net_timer "$1"
@@ -82,8 +88,8 @@ network_apply() {
 	wait $! || {
 		cat "$net_state/log" >&2
 		/bin/sh "$net_state/rollback"
-		lacks "the network could not be changed; the old one is back" || :
-		return 1
+		lacks "the network could not be changed; the old one is back"
+		return 0
 	}
 	cat "$net_state/log"
 	echo "The network of the plan is in force. Confirm it within $1 seconds, or the old one comes back: sh $0 --confirm-network"
@@ -99,4 +105,9 @@ network_confirm() {
 	echo "The network of the plan stays."
 }
 
-network_all() { network_apply "${RACKSEED_CONFIRM_WITHIN:-120}"; }
+network_all() {
+	case ${RACKSEED_CONFIRM_WITHIN:=120} in
+	*[!0-9]*) lacks "RACKSEED_CONFIRM_WITHIN=$RACKSEED_CONFIRM_WITHIN is not a number of seconds; the network was left alone" ;;
+	*) network_apply "$RACKSEED_CONFIRM_WITHIN" ;;
+	esac
+}

@@ -2,13 +2,16 @@
 set -u
 PATH=$PATH:/usr/sbin:/sbin
 here=$(dirname "$0")
+# The timer of an earlier change, which went back at once or was confirmed, has no say in this one.
+[ $# = 0 ] || [ "$(cat "$here/pending" 2>/dev/null)" = "$1" ] || exit 0
 # Who moves this file first wins: a confirmation at the last moment, or this script.
 mv "$here/pending" "$here/rolling-back" 2>/dev/null || exit 0
 read -r style <"$here/style"
 
 while read -r path; do
 	rm -rf "$path"
-	[ ! -e "$here/before$path" ] || cp -a "$here/before$path" "$path"
+	# A link that leads nowhere from there is still a link.
+	if [ -e "$here/before$path" ] || [ -L "$here/before$path" ]; then cp -a "$here/before$path" "$path"; fi
 done <"$here/paths"
 while read -r unit state; do
 	systemctl --quiet "$state" "$unit"
