@@ -58,15 +58,20 @@ func startPinTFTP(t testing.TB, file []byte) netip.AddrPort {
 func TestTFTPDownloadsTheSameFileForAll(t *testing.T) {
 	server := startPinTFTP(t, content(300_000))
 	for _, probe := range []bool{false, true} {
-		r, err := TFTP(t.Context(), TFTPConfig{Server: server, File: "loader.efi", Clients: 20, Probe: probe})
-		if err != nil {
-			t.Fatal(err)
-		}
+		var r TFTPResult
 		// pin/tftp looks up the interface of each request, and falls back to 512 while interfaces come and
-		// go on the host, as they do beside tests with network namespaces.
-		agreed := r.BlockSize == 1468 || r.BlockSize == 512
-		if !r.OK() || r.Size != 300_000 || r.Bytes != 20*300_000 || !agreed {
-			t.Errorf("probe %v: %+v", probe, r)
+		// go on the host, as they do beside tests with network namespaces: such a round does not count.
+		for round := 0; round < 10 && r.BlockSize != 1468; round++ {
+			var err error
+			if r, err = TFTP(t.Context(), TFTPConfig{Server: server, File: "loader.efi", Clients: 20, Probe: probe}); err != nil {
+				t.Fatal(err)
+			}
+			if !r.OK() || r.Size != 300_000 || r.Bytes != 20*300_000 {
+				t.Errorf("probe %v: %+v", probe, r)
+			}
+		}
+		if r.BlockSize != 1468 {
+			t.Errorf("probe %v: the block size is %d, asked for 1468", probe, r.BlockSize)
 		}
 	}
 }
