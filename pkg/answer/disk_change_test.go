@@ -233,6 +233,9 @@ func TestDiskChanges(t *testing.T) {
 			if !slices.Equal(got.commands, tt.changes) {
 				t.Errorf("%s: changed\n%s\nwant\n%s\n%s", shell, strings.Join(got.commands, "\n"), strings.Join(tt.changes, "\n"), got.out)
 			}
+			if gone := strings.Contains(got.told, "partitioned "); gone != (len(tt.changes) > 0) {
+				t.Errorf("%s: %d changes, and that the old system is gone was reported: %t\n%s", shell, len(tt.changes), gone, got.told)
+			}
 			if tt.reason != "" {
 				if got.err == nil || got.include != "" || !strings.Contains(got.out, tt.reason) || !strings.Contains(got.told, "failed disk: ") || !strings.Contains(got.told, "evidence") {
 					t.Errorf("%s: want the reason %q, got %v\n%s\nreported\n%s", shell, tt.reason, got.err, got.out, got.told)

@@ -136,8 +136,10 @@ spare() {
 	fi
 }
 
-# run COMMAND... says what it changes before it does.
+# run COMMAND... says what it changes before it does. From the first change on the old system counts
+# as gone, for the laptop too.
 run() {
+	[ -n "$begun" ] || report partitioned "$choice"
 	begun=1
 	echo "  + $*"
 	"$@" || { reason="$* failed"; return 1; }
