@@ -147,7 +147,7 @@ func (b *bench) wants(s server) bool {
 		return b.rackseed != noRackseed
 	}
 	if b.peers != nil {
-		return slices.Contains(b.peers, s.name)
+		return slices.ContainsFunc(b.peers, func(p string) bool { return strings.EqualFold(p, s.name) })
 	}
 	if err := s.installed(); err != nil {
 		b.logf("   without %s: %v", s.name, err)
