@@ -39,7 +39,12 @@ func (s *State) apply(e Event) error {
 	case ImageRemoved:
 		s.Images.remove(b.Name)
 	case StrangerSeen:
-		s.Strangers.set(b.MAC, Stranger{MAC: b.MAC, Arch: b.Arch, Class: b.Class, First: e.At})
+		st, known := s.Strangers.Get(b.MAC)
+		if !known {
+			st.First = e.At
+		}
+		st.MAC, st.Arch, st.Class = b.MAC, b.Arch, b.Class
+		s.Strangers.set(b.MAC, st)
 	case LeaseGranted:
 		s.grant(b.Lease)
 	case LeaseReleased:
@@ -49,6 +54,8 @@ func (s *State) apply(e Event) error {
 		s.Declined.set(b.Addr, b.Until)
 	case JobQueued, JobStep, JobNodeDone, JobEnded, JobResumed, BMCLearned:
 		return s.applyJob(e)
+	case NodeInventoried, StrangerInventoried:
+		return s.applyInventory(e)
 	default:
 		return s.applyInstall(e)
 	}
@@ -219,7 +226,9 @@ func (s *State) applyNode(n Node, at time.Time) {
 	m := *old
 	m.Node = &n
 	if old.Node.BMC.Address != n.BMC.Address {
+		s.forgetMACs(n.Name)
 		m.BMC = BMCKnown{} // it is another BMC
+		m.Inventories = slices.DeleteFunc(slices.Clone(m.Inventories), func(i Inventory) bool { return i.Source == FromBMC })
 	}
 	if m.Phase == PhaseArmed {
 		m.enter(PhasePlanned, at)
@@ -234,6 +243,7 @@ func (s *State) unplan(name string) error {
 	if !ok {
 		return fmt.Errorf("there is no node %s", name)
 	}
+	s.forgetMACs(name)
 	s.unindex(m.Node)
 	s.byToken.remove(m.Attempt.Token)
 	s.machines.remove(name)

@@ -141,6 +141,10 @@ func jobDecoderOf(kind string) (decoder, bool) {
 		return decodeAs[JobResumed], true
 	case "bmc-learned":
 		return decodeAs[BMCLearned], true
+	case "node-inventoried":
+		return decodeAs[NodeInventoried], true
+	case "stranger-inventoried":
+		return decodeAs[StrangerInventoried], true
 	default:
 		return nil, false
 	}

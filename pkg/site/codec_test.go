@@ -53,6 +53,11 @@ func bodies() []Body {
 		Repositories: map[string]Repository{"site": {URL: "http://m", Key: "k", Images: []string{"rocky9"}, Suite: "trixie"}},
 		Profiles:     map[string]string{"own": "name: own\n"},
 	}
+	inventory := Inventory{
+		Source: FromDiscovery, At: clock(3), Manufacturer: "Dell", Model: "R760", Serial: "0123", UUID: UUID{1}, Firmware: "2.1", Health: "OK", Problems: []string{"fan 3"},
+		BMC: InventoryBMC{Address: addr, MAC: mac, Firmware: "7.0"}, Hardware: hardware,
+		NICs: []InventoryNIC{{Name: "ens1", MAC: mac, Path: "0000:3b:00.0", Driver: "ice", Link: "up", Speed: 25000, MTU: 9702, Neighbour: Neighbour{"s1", "1", 122, 9216}}},
+	}
 	image := Image{Name: "rocky9", Digest: "aa", Size: 1 << 40, Family: "rhel", Distro: "rocky", Version: "9", Arch: "x86_64", Label: "l", Kernel: "k", Initrd: "i", Stage2: "2", Repos: []string{"r"}, Added: clock(9)}
 	return []Body{
 		PlanApplied{Settings: settings, Digest: "d", Nodes: 1, By: "by"},
@@ -75,6 +80,7 @@ func bodies() []Body {
 		JobNodeDone{ID: "j", Node: "cs-01", OK: true, Message: "on"},
 		JobEnded{ID: "j", Reason: "r"}, JobResumed{ID: "j", By: "by"},
 		BMCLearned{Node: "cs-01", Known: BMCKnown{"redfish", 17, "aa", "Dell", "R760", "7.0"}},
+		NodeInventoried{Node: "cs-01", Inventory: inventory}, StrangerInventoried{MAC: mac, Inventory: inventory},
 	}
 }
 
@@ -83,7 +89,7 @@ func bodies() []Body {
 func declaredBodies(t *testing.T) []string {
 	t.Helper()
 	var out []string
-	for _, name := range []string{"event.go", "job.go"} {
+	for _, name := range []string{"event.go", "job.go", "inventory.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)

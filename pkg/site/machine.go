@@ -36,6 +36,8 @@ type Machine struct {
 	Deviations []string   `json:"deviations,omitempty"`
 	Evidence   []Evidence `json:"evidence,omitempty"`
 	BMC        BMCKnown   `json:"bmc,omitzero"`
+
+	Inventories []Inventory `json:"inventories,omitempty"` // the latest of each source
 }
 
 // Arming is the second key for a disk; the first is the plan.
@@ -108,4 +110,6 @@ type Stranger struct {
 	Arch  string    `json:"arch,omitempty"`
 	Class string    `json:"class,omitempty"`
 	First time.Time `json:"first"`
+
+	Inventory *Inventory `json:"inventory,omitempty"` // once it was discovered
 }

@@ -25,6 +25,7 @@ type State struct {
 
 	machines Map[string, *Machine] // by node name
 	byMAC    Map[MAC, string]
+	learned  Map[MAC, []string] // the nodes whose BMC names it
 	byUUID   Map[UUID, string]
 	bySerial Map[string, string]
 	byAddr   Map[netip.Addr, string] // reserved addresses of the provisioning network
@@ -43,6 +44,7 @@ func NewState() *State {
 		JobNodes:  newMap[JobKey, JobNode](),
 		machines:  newMap[string, *Machine](),
 		byMAC:     newMap[MAC, string](),
+		learned:   newMap[MAC, []string](),
 		byUUID:    newMap[UUID, string](),
 		bySerial:  newMap[string, string](),
 		byAddr:    newMap[netip.Addr, string](),
@@ -57,7 +59,7 @@ func (s *State) Fork() *State {
 		Seq: s.Seq, Settings: s.Settings, PlanDigest: s.PlanDigest, PlanSeq: s.PlanSeq,
 		Leases: s.Leases.fork(), Declined: s.Declined.fork(), Images: s.Images.fork(), Strangers: s.Strangers.fork(),
 		Jobs: s.Jobs.fork(), JobNodes: s.JobNodes.fork(),
-		machines: s.machines.fork(), byMAC: s.byMAC.fork(), byUUID: s.byUUID.fork(), bySerial: s.bySerial.fork(),
+		machines: s.machines.fork(), byMAC: s.byMAC.fork(), learned: s.learned.fork(), byUUID: s.byUUID.fork(), bySerial: s.bySerial.fork(),
 		byAddr: s.byAddr.fork(), byToken: s.byToken.fork(), leaseOf: s.leaseOf.fork(),
 	}
 }
@@ -65,8 +67,14 @@ func (s *State) Fork() *State {
 // Machine finds a node by name.
 func (s *State) Machine(name string) (*Machine, bool) { return s.machines.Get(name) }
 
-// MachineByMAC finds the node that the plan gives this MAC.
-func (s *State) MachineByMAC(m MAC) (*Machine, bool) { return s.named(s.byMAC.Get(m)) }
+// MachineByMAC finds the node that the plan gives this MAC, or whose BMC
+// named it.
+func (s *State) MachineByMAC(m MAC) (*Machine, bool) {
+	if found, ok := s.named(s.byMAC.Get(m)); ok {
+		return found, true
+	}
+	return s.machineByLearned(m)
+}
 
 // MachineByUUID finds the node that the plan gives this SMBIOS UUID.
 func (s *State) MachineByUUID(u UUID) (*Machine, bool) { return s.named(s.byUUID.Get(u)) }
@@ -180,6 +188,10 @@ func (s *State) UnmarshalJSON(data []byte) error {
 		if m.Attempt.Token != "" && m.Speaks() {
 			s.byToken.set(m.Attempt.Token, m.Node.Name)
 		}
+	}
+	for _, m := range snap.Machines {
+		bmc, _ := m.InventoryFrom(FromBMC)
+		s.learnMACs(m.Node.Name, bmc.MACs())
 	}
 	for _, l := range snap.Leases {
 		s.Leases.set(l.Addr, l)

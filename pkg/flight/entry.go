@@ -1,0 +1,67 @@
+// Package flight records what happened to each machine, on every wire: one
+// timeline of DHCP, TFTP, HTTP, BMC, installer, syslog and console, with a
+// cause in plain language where one is known. It is evidence, not state: what
+// decides anything is in the log.
+package flight
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// Source is where an entry was observed.
+type Source string
+
+// The sources.
+const (
+	DHCP      Source = "dhcp"
+	ProxyDHCP Source = "proxydhcp"
+	TFTP      Source = "tftp"
+	HTTP      Source = "http"
+	BMC       Source = "bmc"
+	Installer Source = "installer"
+	Syslog    Source = "syslog"
+	Console   Source = "console"
+	Log       Source = "log" // an event of the site's log, merged in when a timeline is read
+)
+
+// Entry is one thing that was observed of one machine. Detail and Cause are
+// single lines of printable text, and never hold a secret.
+type Entry struct {
+	At      time.Time     `json:"at"`
+	Source  Source        `json:"source"`
+	Node    string        `json:"node,omitempty"` // empty for a machine that the plan does not name
+	MAC     site.MAC      `json:"mac,omitzero"`
+	Addr    netip.Addr    `json:"addr,omitzero"`
+	Attempt int           `json:"attempt,omitempty"`
+	What    string        `json:"what"` // discover, offer, request, ack, open, sent, aborted, get, script, power-on …
+	Detail  string        `json:"detail,omitempty"`
+	Cause   string        `json:"cause,omitempty"`
+	Bytes   int64         `json:"bytes,omitempty"`
+	Took    time.Duration `json:"took,omitempty"` // nanoseconds
+}
+
+// Phase is a stretch of one attempt that the time is accounted to.
+type Phase struct {
+	Name  string    `json:"name"`
+	Begin time.Time `json:"begin"`
+	End   time.Time `json:"end"`
+	Note  string    `json:"note,omitempty"` // what would shorten it, or why it took so long
+}
+
+// The phases, in their order. A phase that was not observed is left out.
+const (
+	PhasePOST       = "post"       // power on to the first DHCP of the firmware
+	PhaseDHCP       = "dhcp"       // to the first byte of the loader
+	PhaseLoader     = "loader"     // to the boot script
+	PhaseKernel     = "kernel"     // kernel and initrd, to the answer file
+	PhaseStage2     = "stage2"     // to the first report of the installer
+	PhasePartition  = "partition"  // to partitioned disks
+	PhasePackages   = "packages"   // to the end of the packages
+	PhaseConfigure  = "configure"  // %post, late_command
+	PhaseReboot     = "reboot"     // to the power-on self test of the second boot
+	PhaseSecondPOST = "post-again" // to the first sign of the installed system
+	PhaseVerify     = "verify"     // to ready
+)
