@@ -89,7 +89,7 @@ func (h *Machine) recordAnswer(r *http.Request, m *site.Machine, f answer.File, 
 		if !main {
 			return bodies, nil
 		}
-		progress, err := install.Next(m, install.Report{Stage: install.StageAnswer}, now)
+		progress, err := h.Pace.Next(m, install.Report{Stage: install.StageAnswer}, now)
 		return append(bodies, progress...), err
 	})
 	return err

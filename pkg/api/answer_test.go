@@ -132,7 +132,7 @@ func TestAnswerOnlyWhileTheAttemptRuns(t *testing.T) {
 		"held": func(w *world, _ string) { w.get(atD1, "/boot/node.ipxe?mac=52:54:00:00:00:01&serial=X9") },
 		"expired": func(w *world, _ string) {
 			w.pass(24 * time.Hour)
-			w.do(install.Expire(w.ledger.State(), w.clock())...)
+			w.do(install.RealTime.Expire(w.ledger.State(), w.clock(), time.Time{})...)
 		},
 		"armed again": func(w *world, token string) {
 			w.report(atD1, token, install.StageDone, "")

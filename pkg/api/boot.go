@@ -143,12 +143,12 @@ func (h *Machine) begin(ctx context.Context, name string, mac site.MAC, from net
 		d = boot.For(s, m, now)
 		switch {
 		case m.Running():
-			return install.Again(m, now), nil
+			return h.Pace.Again(m, now), nil
 		case d.Action != boot.Install:
 			return nil, nil
 		}
 		token := h.Seal.Token(name, d.Attempt, nonce)
-		return []site.Body{install.Start(m, d.Image.Digest, nonce, seal.HashToken(token), mac, from, now)}, nil
+		return []site.Body{h.Pace.Start(m, d.Image.Digest, nonce, seal.HashToken(token), mac, from, now)}, nil
 	})
 	if err != nil {
 		return "", err

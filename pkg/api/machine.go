@@ -14,6 +14,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/rackseed/rackseed/pkg/bootplan"
+	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/ledger"
 	"github.com/rackseed/rackseed/pkg/seal"
@@ -37,6 +38,7 @@ type Machine struct {
 	Images   http.Handler // serves below /images/
 	Evidence EvidenceStore
 	Log      *slog.Logger
+	Pace     install.Pace
 	// Nonce makes attempt tokens unique.
 	Nonce func() string
 	// Neighbour tells the MAC that the kernel has for an address of the link,

@@ -51,7 +51,7 @@ func (h *Machine) report(w http.ResponseWriter, r *http.Request) {
 		}
 		node = m.Node.Name
 		var bodies []site.Body
-		bodies, senseless = install.Next(m, rep, now)
+		bodies, senseless = h.Pace.Next(m, rep, now)
 		return bodies, senseless
 	})
 	switch {

@@ -127,7 +127,7 @@ func step(t *rapid.T, s *site.State, m *site.Machine, now time.Time) []site.Body
 	case 1:
 		return install.Disarm([]*site.Machine{m}, "ops", "")
 	case 2:
-		return install.Expire(s, now)
+		return install.RealTime.Expire(s, now, time.Time{})
 	case 3:
 		return []site.Body{site.NodeHeld{Node: m.Node.Name, Reason: "doubt"}}
 	case 4:
@@ -136,12 +136,12 @@ func step(t *rapid.T, s *site.State, m *site.Machine, now time.Time) []site.Body
 		case d.Action != Install:
 			return nil
 		case m.Running():
-			return install.Again(m, now)
+			return install.RealTime.Again(m, now)
 		}
-		return []site.Body{install.Start(m, d.Image.Digest, "n", m.Node.Name, m.Node.MACs[0], netip.Addr{}, now)}
+		return []site.Body{install.RealTime.Start(m, d.Image.Digest, "n", m.Node.Name, m.Node.MACs[0], netip.Addr{}, now)}
 	default:
 		stage := rapid.SampledFrom([]install.Stage{"answer", "early", "disk", "partitioned", "packages", "post", "done", "verified", "failed"}).Draw(t, "stage")
-		bodies, err := install.Next(m, install.Report{Stage: stage}, now)
+		bodies, err := install.RealTime.Next(m, install.Report{Stage: stage}, now)
 		if err != nil {
 			return nil
 		}

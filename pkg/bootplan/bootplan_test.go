@@ -195,18 +195,18 @@ func step(t *rapid.T, s *site.State, m *site.Machine, now time.Time) []site.Body
 		d := boot.For(s, m, now)
 		switch {
 		case m.Running():
-			return install.Again(m, now)
+			return install.RealTime.Again(m, now)
 		case d.Action == boot.Install:
-			return []site.Body{install.Start(m, d.Image.Digest, "n", "hash", site.MAC{}, netip.Addr{}, now)}
+			return []site.Body{install.RealTime.Start(m, d.Image.Digest, "n", "hash", site.MAC{}, netip.Addr{}, now)}
 		}
 	case "report":
 		stage := rapid.SampledFrom([]install.Stage{install.StageAnswer, install.StageEarly, install.StagePartitioned, install.StageDone, install.StageVerified, install.StageFailed}).Draw(t, "stage")
 		if m.Attempt.Number > 0 && (m.Running() || m.Phase == site.PhaseInstalled || m.Phase == site.PhaseFailed) {
-			bodies, _ := install.Next(m, install.Report{Stage: stage}, now) // or refused
+			bodies, _ := install.RealTime.Next(m, install.Report{Stage: stage}, now) // or refused
 			return bodies
 		}
 	case "expire":
-		return install.Expire(s, now)
+		return install.RealTime.Expire(s, now, time.Time{})
 	case "hold":
 		if m.Phase == site.PhaseArmed || m.Running() {
 			return []site.Body{site.NodeHeld{Node: m.Node.Name, Reason: "doubt"}}

@@ -7,6 +7,8 @@ package install
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/site"
@@ -29,28 +31,64 @@ const (
 	StageFailed      Stage = "failed"      // the installer gave up
 )
 
-// row is one line of the table. Within is how long the machine may stay in
+// Row is one line of the table. Within is how long the machine may stay in
 // the stage before the attempt counts as failed: about four times what slow
 // hardware needs, because a false alarm at a customer's costs more than a
 // late one.
-type row struct {
-	stage  Stage
-	within time.Duration
-	wiped  bool // the old system is gone
+type Row struct {
+	Stage  Stage
+	Means  string
+	Within time.Duration
+	Wiped  bool   // the old system is gone
+	Fix    string // the next step of whoever finds a machine that failed here
 }
 
-func table() []row {
-	return []row{
-		{StageLoader, 20 * time.Minute, false},
-		{StageAnswer, 20 * time.Minute, false},
-		{StageEarly, 15 * time.Minute, false},
-		{StageDisk, 15 * time.Minute, false},
-		{StagePartitioned, 60 * time.Minute, true},
-		{StagePackages, 60 * time.Minute, true},
-		{StagePost, 60 * time.Minute, true},
-		{StageDone, 45 * time.Minute, false},
+// Table lists the stages that have a deadline, in order.
+func Table() []Row {
+	return []Row{
+		{StageLoader, "it was handed the boot script", 20 * time.Minute, false,
+			"look at its console: a kernel that stops here lacks memory (2 GB and more), its NIC's driver, or the way to the HTTP port"},
+		{StageAnswer, "the installer fetched its answer file", 20 * time.Minute, false,
+			"look at its console: the installer stops at a question or at its second stage; `rackseed render NODE` shows its answers"},
+		{StageEarly, "%pre or preseed/early_command runs", 15 * time.Minute, false,
+			"compare the disks that the reason names with disks: in the plan, correct the plan, and arm it again; nothing was written"},
+		{StageDisk, "the system disk is chosen, nothing is written", 15 * time.Minute, false,
+			"look at its console and its evidence: partitioning did not begin; nothing was written"},
+		{StagePartitioned, "the disk has new partitions", 60 * time.Minute, true,
+			"look at its evidence; its old system is gone, so that arming it again loses nothing more"},
+		{StagePackages, "packages are unpacked", 60 * time.Minute, true,
+			"look at its evidence: a package or a repository is missing or damaged (`rackseed image verify`), or its disk is; then arm it again"},
+		{StagePost, "%post or preseed/late_command runs", 60 * time.Minute, true,
+			"look at its evidence for the command that failed; then arm it again"},
+		{StageDone, "the installer is about to reboot", 45 * time.Minute, false,
+			"look at its console and its boot order: it is sent to its disk, and its first boot did not report; `rackseed bootdev set NODE disk` helps where the firmware starts something else"},
 	}
 }
+
+// Pace is how much faster than real servers the machines go; zero means as
+// fast. Every deadline is divided by it, so that a simulated rack's are in
+// proportion.
+type Pace float64
+
+// RealTime is the pace of real servers.
+const RealTime Pace = 1
+
+// Of is d at this pace.
+func (p Pace) Of(d time.Duration) time.Duration {
+	if p <= 0 || p == RealTime {
+		return d
+	}
+	return time.Duration(float64(d) / float64(p))
+}
+
+// Grace is how long deadlines are overlooked once a daemon has started or its
+// laptop woke up: machines could not report meanwhile.
+const Grace = 10 * time.Minute
+
+// Arrival is how long a machine may take from its power-on until it asks for
+// its boot script. Self-tests of servers with terabytes of memory take ten
+// minutes.
+const Arrival = 30 * time.Minute
 
 // maxBoots is how often one attempt may be handed the installer: the first
 // time, and twice more after a power cut or a crash before the disk was
@@ -63,13 +101,26 @@ const maxBoots = 3
 // after switch-root.
 const MaxAnswers = maxBoots * 5 * 3
 
-func find(s Stage) (row, int, bool) {
-	for i, r := range table() {
-		if r.stage == s {
+func find(s Stage) (Row, int, bool) {
+	for i, r := range Table() {
+		if r.Stage == s {
 			return r, i, true
 		}
 	}
-	return row{}, 0, false
+	return Row{}, 0, false
+}
+
+// Fix is the next step with a machine that failed, in words; empty if it did
+// not.
+func Fix(m *site.Machine) string {
+	switch {
+	case m.Phase == site.PhaseHeld:
+		return fmt.Sprintf("look at it; `rackseed disarm %s` ends the hold", m.Node.Name)
+	case m.Phase != site.PhaseFailed:
+		return ""
+	}
+	at, _, _ := find(Stage(stageOr(m.Attempt.Stage, StageLoader)))
+	return strings.ReplaceAll(at.Fix, "NODE", m.Node.Name)
 }
 
 // Report is what an installer or a first boot says of itself.
@@ -82,7 +133,7 @@ type Report struct {
 // Next gives the events that a report leads to. A report that repeats or
 // precedes what is known leads to none; a report that makes no sense at
 // all is an error.
-func Next(m *site.Machine, r Report, now time.Time) ([]site.Body, error) {
+func (p Pace) Next(m *site.Machine, r Report, now time.Time) ([]site.Body, error) {
 	if !m.Speaks() && r.Stage != StageVerified {
 		return nil, nil
 	}
@@ -90,9 +141,9 @@ func Next(m *site.Machine, r Report, now time.Time) ([]site.Body, error) {
 	case StageFailed:
 		return failed(m, r), nil
 	case StageDone:
-		return done(m, now), nil
+		return p.done(m, now), nil
 	case StageVerified:
-		return verified(m, r, now)
+		return p.verified(m, r, now)
 	}
 	reached, order, ok := find(r.Stage)
 	if !ok {
@@ -106,7 +157,7 @@ func Next(m *site.Machine, r Report, now time.Time) ([]site.Body, error) {
 	}
 	return []site.Body{site.InstallProgress{
 		Node: m.Node.Name, Attempt: m.Attempt.Number, Stage: string(r.Stage), Detail: r.Detail,
-		Deadline: now.Add(reached.within),
+		Deadline: now.Add(p.Of(reached.Within)),
 	}}, nil
 }
 
@@ -127,23 +178,23 @@ func fail(m *site.Machine, reason string) site.InstallFailed {
 		stage = string(StageLoader)
 	}
 	at, _, _ := find(Stage(stage))
-	return site.InstallFailed{Node: m.Node.Name, Attempt: m.Attempt.Number, Stage: stage, Reason: reason, Wiped: at.wiped}
+	return site.InstallFailed{Node: m.Node.Name, Attempt: m.Attempt.Number, Stage: stage, Reason: reason, Wiped: at.Wiped}
 }
 
 // done latches the machine. It is also believed of an attempt that was given
 // up for lost: what it leads to is a boot from disk, which harms nothing.
-func done(m *site.Machine, now time.Time) []site.Body {
+func (p Pace) done(m *site.Machine, now time.Time) []site.Body {
 	if !m.Running() && m.Phase != site.PhaseFailed || m.Installed {
 		return nil
 	}
 	last, _, _ := find(StageDone)
-	return []site.Body{site.InstallDone{Node: m.Node.Name, Attempt: m.Attempt.Number, Deadline: now.Add(last.within)}}
+	return []site.Body{site.InstallDone{Node: m.Node.Name, Attempt: m.Attempt.Number, Deadline: now.Add(p.Of(last.Within))}}
 }
 
 // verified comes from the installed system. The report that the installer
 // was done may have been lost on the way; a first boot proves it.
-func verified(m *site.Machine, r Report, now time.Time) ([]site.Body, error) {
-	bodies := done(m, now)
+func (p Pace) verified(m *site.Machine, r Report, now time.Time) ([]site.Body, error) {
+	bodies := p.done(m, now)
 	if len(bodies) == 0 && !m.Installed || !m.Speaks() {
 		return nil, fmt.Errorf("%s is %s: no install of it waits for a first boot", m.Node.Name, m.Phase)
 	}
@@ -151,11 +202,11 @@ func verified(m *site.Machine, r Report, now time.Time) ([]site.Body, error) {
 }
 
 // Start uses up the arming of m. Token is the hash of the attempt's token.
-func Start(m *site.Machine, image, nonce, token string, mac site.MAC, addr netip.Addr, now time.Time) site.InstallStarted {
+func (p Pace) Start(m *site.Machine, image, nonce, token string, mac site.MAC, addr netip.Addr, now time.Time) site.InstallStarted {
 	first, _, _ := find(StageLoader)
 	return site.InstallStarted{
 		Node: m.Node.Name, Attempt: m.Attempt.Number + 1, Nonce: nonce, Token: token, Image: image,
-		MAC: mac, Addr: addr, Deadline: now.Add(first.within),
+		MAC: mac, Addr: addr, Deadline: now.Add(p.Of(first.Within)),
 	}
 }
 
@@ -163,7 +214,7 @@ func Start(m *site.Machine, image, nonce, token string, mac site.MAC, addr netip
 // once more. Firmware and iPXE retry, so asking again before the installer
 // has said anything changes nothing; after that it means that the installer
 // went away.
-func Again(m *site.Machine, now time.Time) []site.Body {
+func (p Pace) Again(m *site.Machine, now time.Time) []site.Body {
 	if m.Phase == site.PhaseBooting {
 		return nil
 	}
@@ -171,7 +222,7 @@ func Again(m *site.Machine, now time.Time) []site.Body {
 	if !MayResume(m) {
 		return []site.Body{fail(m, GaveUp(m))}
 	}
-	return []site.Body{site.InstallResumed{Node: m.Node.Name, Attempt: m.Attempt.Number, Deadline: now.Add(first.within)}}
+	return []site.Body{site.InstallResumed{Node: m.Node.Name, Attempt: m.Attempt.Number, Deadline: now.Add(p.Of(first.Within))}}
 }
 
 // MayResume reports whether a running machine may be handed the installer
@@ -187,25 +238,28 @@ func GaveUp(m *site.Machine) string {
 }
 
 // Expire gives the events of everything whose time has run out by now:
-// armings that nobody used, stages that took too long.
-func Expire(s *site.State, now time.Time) []site.Body {
+// armings that nobody used, stages that took too long. since is when the
+// daemon could first hear the machines; zero means all the time.
+func (p Pace) Expire(s *site.State, now, since time.Time) []site.Body {
+	deaf := now.Before(since.Add(p.Of(Grace)))
 	var bodies []site.Body
 	for _, m := range s.Machines() {
-		if b := expire(m, now); b != nil {
+		if b := expire(m, now, deaf); b != nil {
 			bodies = append(bodies, b)
 		}
 	}
 	return bodies
 }
 
-func expire(m *site.Machine, now time.Time) site.Body {
+func expire(m *site.Machine, now time.Time, deaf bool) site.Body {
+	late := !deaf && !m.Attempt.Deadline.IsZero() && !now.Before(m.Attempt.Deadline)
 	switch {
 	case m.Phase == site.PhaseArmed && !now.Before(m.Arming.Until):
 		return site.Disarmed{Node: m.Node.Name, By: "rackseed", Reason: "the arming ran out before the machine booted"}
-	case m.Running() && !now.Before(m.Attempt.Deadline):
+	case m.Running() && late:
 		return fail(m, fmt.Sprintf("no report since stage %q, for longer than that stage may take: look at the machine's console; `rackseed explain %s` says what it would be told now",
 			stageOr(m.Attempt.Stage, StageLoader), m.Node.Name))
-	case m.Phase == site.PhaseInstalled && !m.Attempt.Deadline.IsZero() && !now.Before(m.Attempt.Deadline):
+	case m.Phase == site.PhaseInstalled && late:
 		b := fail(m, "installed, but its first boot never reported: look at its console and its boot order; it is still sent to its disk")
 		b.Stage = string(StageDone)
 		b.Wiped = false
@@ -245,6 +299,9 @@ func armable(s *site.State, m *site.Machine) error {
 	case m.Phase == site.PhaseHeld:
 		return Refusal(fmt.Sprintf("%s is held (%s): look at it, then `rackseed disarm %s` ends the hold", name, m.Reason, name))
 	}
+	if err := sameMachine(m); err != nil {
+		return err
+	}
 	image := s.Settings.ImageOf(m.Node)
 	have, ok := s.Images.Get(image)
 	switch {
@@ -257,6 +314,40 @@ func armable(s *site.State, m *site.Machine) error {
 		return Refusal(fmt.Sprintf("image %s is %s, but the plan wants %s: add the right medium or correct the plan", image, have.Digest, want))
 	}
 	return nil
+}
+
+// sameMachine refuses a node whose BMC says that it is another machine than
+// the plan's: what the plan calls its BMC would switch and wipe a stranger.
+func sameMachine(m *site.Machine) error {
+	n := m.Node
+	found, _ := m.InventoryFrom(site.FromBMC)
+	return SameMachine(n, found.Serial, found.UUID)
+}
+
+// SameMachine compares the serial number and UUID that a BMC gives with the
+// plan's; what either side leaves out is not compared.
+func SameMachine(n *site.Node, serial string, uuid site.UUID) error {
+	switch {
+	case n.Serial != "" && !site.JunkSerial(serial) && serial != n.Serial:
+		return Refusal(fmt.Sprintf("%s has serial number %s in the plan, but its BMC says %s: "+
+			"if the board was exchanged, correct serial: in the plan; if the BMC is another machine's, correct bmc: {address: …}", n.Name, n.Serial, serial))
+	case !n.UUID.Junk() && !uuid.Junk() && !sameUUID(uuid, n.UUID):
+		return Refusal(fmt.Sprintf("%s has UUID %s in the plan, but its BMC says %s: "+
+			"if the board was exchanged, correct uuid: in the plan; if the BMC is another machine's, correct bmc: {address: …}", n.Name, n.UUID, uuid))
+	}
+	return nil
+}
+
+// sameUUID forgives BMCs the order of bytes: SMBIOS stores the first three
+// fields little-endian (DSP0134 section 7.2.1), IPMI all of them reversed
+// (IPMI 2.0 section 20.8), and firmware passes on either as it is.
+func sameUUID(a, b site.UUID) bool {
+	mixed, reversed := a, a
+	slices.Reverse(mixed[:4])
+	slices.Reverse(mixed[4:6])
+	slices.Reverse(mixed[6:8])
+	slices.Reverse(reversed[:])
+	return a == b || mixed == b || reversed == b
 }
 
 // Refusal is an arming refused for safety; the CLI exits with status 4.

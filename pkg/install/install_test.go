@@ -60,12 +60,12 @@ func (w *world) arm() {
 func (w *world) begin() {
 	w.t.Helper()
 	w.arm()
-	w.apply(Start(w.machine(), "d1", "nonce", "hash", site.MAC{}, netip.Addr{}, w.now))
+	w.apply(RealTime.Start(w.machine(), "d1", "nonce", "hash", site.MAC{}, netip.Addr{}, w.now))
 }
 
 func (w *world) report(stage Stage, detail string) []site.Body {
 	w.t.Helper()
-	bodies, err := Next(w.machine(), Report{Stage: stage, Detail: detail}, w.now)
+	bodies, err := RealTime.Next(w.machine(), Report{Stage: stage, Detail: detail}, w.now)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestADeviationKeepsAMachineFromReady(t *testing.T) {
 	w := newWorld(t)
 	w.begin()
 	w.report(StageDone, "")
-	bodies, err := Next(w.machine(), Report{Stage: StageVerified, Deviations: []string{"sysctl vm.swappiness is 60, not 10"}}, w.now)
+	bodies, err := RealTime.Next(w.machine(), Report{Stage: StageVerified, Deviations: []string{"sysctl vm.swappiness is 60, not 10"}}, w.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,30 +164,30 @@ func TestAFailureKnowsWhetherTheDiskWasTouched(t *testing.T) {
 }
 
 func TestEveryStageHasADeadline(t *testing.T) {
-	for _, r := range table() {
-		if r.within <= 0 {
-			t.Errorf("stage %s may last for ever", r.stage)
+	for _, r := range Table() {
+		if r.Within <= 0 {
+			t.Errorf("stage %s may last for ever", r.Stage)
 		}
 		w := newWorld(t)
 		w.begin()
-		if r.stage != StageLoader {
-			w.report(r.stage, "")
+		if r.Stage != StageLoader {
+			w.report(r.Stage, "")
 		}
-		w.now = w.now.Add(r.within - time.Second)
-		if got := Expire(w.s, w.now); len(got) != 0 {
-			t.Errorf("stage %s expired early: %v", r.stage, got)
+		w.now = w.now.Add(r.Within - time.Second)
+		if got := RealTime.Expire(w.s, w.now, time.Time{}); len(got) != 0 {
+			t.Errorf("stage %s expired early: %v", r.Stage, got)
 		}
 		w.now = w.now.Add(time.Second)
-		got := Expire(w.s, w.now)
+		got := RealTime.Expire(w.s, w.now, time.Time{})
 		if len(got) != 1 {
-			t.Fatalf("stage %s did not expire", r.stage)
+			t.Fatalf("stage %s did not expire", r.Stage)
 		}
 		w.apply(got...)
 		m := w.machine()
 		if m.Phase != site.PhaseFailed || m.Reason == "" {
-			t.Errorf("after the deadline of %s the machine is %s, reason %q", r.stage, m.Phase, m.Reason)
+			t.Errorf("after the deadline of %s the machine is %s, reason %q", r.Stage, m.Phase, m.Reason)
 		}
-		if got := Expire(w.s, w.now.Add(100*time.Hour)); len(got) != 0 {
+		if got := RealTime.Expire(w.s, w.now.Add(100*time.Hour), time.Time{}); len(got) != 0 {
 			t.Errorf("a failed machine expired again: %v", got)
 		}
 	}
@@ -197,7 +197,7 @@ func TestAnArmingRunsOut(t *testing.T) {
 	w := newWorld(t)
 	w.arm()
 	w.now = w.now.Add(time.Hour)
-	got := Expire(w.s, w.now)
+	got := RealTime.Expire(w.s, w.now, time.Time{})
 	if len(got) != 1 {
 		t.Fatalf("the arming led to %v", got)
 	}
@@ -209,17 +209,17 @@ func TestAnArmingRunsOut(t *testing.T) {
 func TestTheInstallerIsNotHandedOutForEver(t *testing.T) {
 	w := newWorld(t)
 	w.begin()
-	if got := Again(w.machine(), w.now); len(got) != 0 {
+	if got := RealTime.Again(w.machine(), w.now); len(got) != 0 {
 		t.Fatalf("a retry before any progress led to %v", got)
 	}
 	w.report(StagePackages, "")
 	for range maxBoots - 1 {
-		w.apply(Again(w.machine(), w.now)...)
+		w.apply(RealTime.Again(w.machine(), w.now)...)
 	}
 	if MayResume(w.machine()) {
 		t.Fatal("the installer may be handed out a fourth time")
 	}
-	w.apply(Again(w.machine(), w.now)...)
+	w.apply(RealTime.Again(w.machine(), w.now)...)
 	if m := w.machine(); m.Phase != site.PhaseFailed || !m.Wiped {
 		t.Errorf("after too many boots the machine is %s, wiped %v", m.Phase, m.Wiped)
 	}
@@ -270,10 +270,10 @@ func TestDisarmPassesOverWhatIsNotArmed(t *testing.T) {
 func TestAnUnknownStageIsAnError(t *testing.T) {
 	w := newWorld(t)
 	w.begin()
-	if _, err := Next(w.machine(), Report{Stage: "lunch"}, w.now); err == nil {
+	if _, err := RealTime.Next(w.machine(), Report{Stage: "lunch"}, w.now); err == nil {
 		t.Error("an unknown stage was taken")
 	}
-	if _, err := Next(newWorld(t).machine(), Report{Stage: StageVerified}, w.now); err == nil {
+	if _, err := RealTime.Next(newWorld(t).machine(), Report{Stage: StageVerified}, w.now); err == nil {
 		t.Error("a planned machine was verified")
 	}
 }

@@ -20,7 +20,7 @@ const chunk = 512
 func (l *Ledger) Follow(ctx context.Context, since uint64) iter.Seq2[site.Event, error] {
 	return func(yield func(site.Event, error) bool) {
 		for {
-			changed := l.nextChange()
+			changed := l.Changed()
 			events, err := l.read(ctx, since)
 			if err != nil {
 				yield(site.Event{}, err)
@@ -63,7 +63,9 @@ func (l *Ledger) Events(ctx context.Context, since uint64, limit int) ([]site.Ev
 	return all[:min(len(all), limit)], nil
 }
 
-func (l *Ledger) nextChange() <-chan struct{} {
+// Changed is closed at the next commit. Whoever waits for a state takes it
+// first, looks, and then waits.
+func (l *Ledger) Changed() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.changed

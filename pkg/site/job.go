@@ -26,6 +26,11 @@ type JobStep struct {
 	Node  string `json:"node"`
 	What  string `json:"what"`            // in words: power off issued
 	Power string `json:"power,omitempty"` // the action, if it is one
+
+	// Attempt is the install that the node was armed for in the same commit;
+	// Disarmed says that the arming was taken back before it was used.
+	Attempt  int  `json:"attempt,omitempty"`
+	Disarmed bool `json:"disarmed,omitempty"`
 }
 
 // JobNodeDone says what became of one node.
@@ -80,6 +85,11 @@ type JobOptions struct {
 	Canary      int           `json:"canary,omitempty"`
 	MaxFailures int           `json:"max_failures,omitempty"`
 	Deadline    time.Duration `json:"deadline,omitempty"` // nanoseconds, of one node
+
+	// Of installs alone.
+	NoPower bool          `json:"no_power,omitempty"` // somebody else switches the nodes on
+	Window  time.Duration `json:"window,omitempty"`   // nanoseconds that an arming waits
+	Why     string        `json:"why,omitempty"`      // recorded beside each arming
 }
 
 // Job is a durable job as the log tells it. A Job in a published State never
@@ -102,7 +112,9 @@ type JobKey struct{ ID, Node string }
 
 // JobNode is what is on record of one node of a job.
 type JobNode struct {
-	Issued  []string `json:"issued,omitempty"` // power actions, about to be sent or sent
+	Issued  []string `json:"issued,omitempty"`  // power actions, about to be sent or sent
+	Attempt int      `json:"attempt,omitempty"` // the install that the job armed it for
+	Again   bool     `json:"again,omitempty"`   // that one failed, and another was asked for
 	Done    bool     `json:"done,omitempty"`
 	OK      bool     `json:"ok,omitempty"`
 	Message string   `json:"message,omitempty"`
@@ -134,8 +146,13 @@ func (s *State) applyJob(e Event) error {
 		return s.queueJob(b, e.At)
 	case JobStep:
 		return s.changeJobNode(b.ID, b.Node, e.At, func(n *JobNode) {
-			if b.Power != "" {
+			switch {
+			case b.Power != "":
 				n.Issued = append(slices.Clone(n.Issued), b.Power)
+			case b.Attempt > 0:
+				*n = JobNode{Attempt: b.Attempt} // what was sent was for an earlier one
+			case b.Disarmed:
+				*n = JobNode{}
 			}
 		})
 	case JobNodeDone:
@@ -217,7 +234,7 @@ func (s *State) resumeJob(id string, at time.Time) error {
 	s.Jobs.set(id, j)
 	for _, node := range j.Targets {
 		if n, _ := s.JobNodes.Get(JobKey{id, node}); n.Done && !n.OK {
-			s.JobNodes.set(JobKey{id, node}, JobNode{Issued: n.Issued})
+			s.JobNodes.set(JobKey{id, node}, JobNode{Issued: n.Issued, Attempt: n.Attempt, Again: n.Attempt > 0})
 		}
 	}
 	return nil
@@ -256,7 +273,7 @@ func (s *State) jobRecords() []jobRecord {
 	for _, j := range s.AllJobs() {
 		r := jobRecord{Job: j, Nodes: map[string]JobNode{}}
 		for _, node := range j.Targets {
-			if n, _ := s.JobNodes.Get(JobKey{j.ID, node}); n.Done || len(n.Issued) > 0 {
+			if n, _ := s.JobNodes.Get(JobKey{j.ID, node}); n.Done || len(n.Issued) > 0 || n.Attempt > 0 {
 				r.Nodes[node] = n
 			}
 		}

@@ -28,6 +28,7 @@ func foldAll(t *testing.T, bodies ...Body) (*State, error) {
 func TestJobs(t *testing.T) {
 	queued := JobQueued{ID: "j", Verb: "power", Args: []string{"cycle"}, Targets: []string{"a", "b"}}
 	off, on := JobStep{ID: "j", Node: "a", What: "power off issued", Power: "off"}, JobStep{ID: "j", Node: "a", What: "power on issued", Power: "on"}
+	armed, disarmed := JobStep{ID: "j", Node: "a", What: "armed", Attempt: 2}, JobStep{ID: "j", Node: "a", What: "disarmed", Disarmed: true}
 	done := JobNodeDone{ID: "j", Node: "a", OK: true, Message: "on"}
 	failed := JobNodeDone{ID: "j", Node: "a", Message: "it says off"}
 	for _, tt := range []struct {
@@ -44,6 +45,10 @@ func TestJobs(t *testing.T) {
 		{name: "ended", events: []Body{queued, failed, JobEnded{ID: "j", Reason: "1 failed"}}, a: JobNode{Done: true, Message: "it says off"}, ended: "1 failed"},
 		{name: "resumed, what is done stays done", events: []Body{queued, off, on, done, JobEnded{ID: "j", Reason: "r"}, JobResumed{ID: "j"}}, a: JobNode{Issued: []string{"off", "on"}, Done: true, OK: true, Message: "on"}},
 		{name: "resumed, what failed remembers what it was sent", events: []Body{queued, off, failed, JobEnded{ID: "j"}, JobResumed{ID: "j"}}, a: JobNode{Issued: []string{"off"}}},
+		{name: "armed", events: []Body{queued, off, armed}, a: JobNode{Attempt: 2}},
+		{name: "armed, then switched", events: []Body{queued, armed, off, on}, a: JobNode{Attempt: 2, Issued: []string{"off", "on"}}},
+		{name: "disarmed", events: []Body{queued, armed, off, disarmed}},
+		{name: "resumed, what failed is to be armed again", events: []Body{queued, armed, off, failed, JobEnded{ID: "j"}, JobResumed{ID: "j"}}, a: JobNode{Issued: []string{"off"}, Attempt: 2, Again: true}},
 		{name: "twice the same job", events: []Body{queued, queued}, err: "there is a job j already"},
 		{name: "no such job", events: []Body{off}, err: "there is no job j"},
 		{name: "no such node", events: []Body{queued, JobNodeDone{ID: "j", Node: "c"}}, err: "job j is not about c"},

@@ -8,7 +8,7 @@ import (
 // JobRequest asks for one thing to be done to many BMCs, or for a job that
 // ended early to go on.
 type JobRequest struct {
-	Verb     string     `json:"verb"` // power, bootdev, bios, media, inventory
+	Verb     string     `json:"verb"` // power, bootdev, bios, media, inventory, install
 	Args     []string   `json:"args,omitempty"`
 	Selector string     `json:"selector,omitempty"`
 	Options  JobOptions `json:"options,omitzero"`
@@ -27,6 +27,11 @@ type JobOptions struct {
 	Canary      int           `json:"canary,omitempty"`
 	MaxFailures int           `json:"max_failures,omitempty"`
 	Deadline    time.Duration `json:"deadline,omitempty"` // nanoseconds, of one machine
+
+	// Of installs alone.
+	NoPower bool          `json:"no_power,omitempty"` // somebody else switches the machines on
+	Window  time.Duration `json:"window,omitempty"`   // nanoseconds that an arming waits; zero means install.DefaultArming
+	Why     string        `json:"why,omitempty"`      // recorded beside each arming
 }
 
 // Job is one thing that is done to many BMCs.

@@ -4,10 +4,13 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,9 +36,14 @@ type Options struct {
 	// Before is called when a power action is about to be sent: once it
 	// returns nil, the action is on record.
 	Before func(ctx context.Context, target string, action bmc.PowerAction) error
+	// Note is told of what is done besides: a boot device that was told in
+	// another way, a medium that was ejected. Nil puts it on no record.
+	Note func(ctx context.Context, target, what string) error
 	// After is called when a target that was begun has ended, before its
 	// result is told.
 	After func(ctx context.Context, r Result)
+	// Around is what is known of the targets beside what their BMCs say.
+	Around Around
 	// Past is what an earlier run of the same batch came to, by target.
 	Past map[string]Past
 
@@ -58,11 +66,8 @@ func (o Options) withDefaults(t Task) Options {
 	if o.Tries <= 0 {
 		o.Tries = 3
 	}
-	if o.Deadline <= 0 {
-		o.Deadline = t.Takes
-	}
-	if o.Deadline <= 0 {
-		o.Deadline = 2 * time.Minute
+	if o.Deadline <= 0 && t.Course == nil {
+		o.Deadline = cmp.Or(t.Takes, 2*time.Minute)
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -73,7 +78,7 @@ func (o Options) withDefaults(t Task) Options {
 	if o.Sessions == nil {
 		o.Sessions = &Sessions{}
 	}
-	if o.Stagger > 0 && t.Energizes {
+	if o.Stagger > 0 && t.Energizes && t.Course == nil {
 		// Whoever is let in must get its turn before its session is idle for too long.
 		o.Parallel = min(o.Parallel, max(1, int(idle/o.Stagger)))
 		o.Deadline += max(idle, o.Stagger)
@@ -141,8 +146,10 @@ func (r Result) MarshalJSON() ([]byte, error) {
 // and may be nil.
 func Run(ctx context.Context, o Options, targets []bmc.Target, task Task, observe func(Change)) []Result {
 	r := &run{o: o.withDefaults(task), task: task, targets: targets, results: make([]Result, len(targets)), ended: make(chan int), observe: observe}
+	r.issued, r.stopped, r.talking = make([][]bmc.PowerAction, len(targets)), make(chan struct{}), talkers(r.o)
 	r.queue = newQueue(r.o, targets)
 	for i, t := range targets {
+		r.issued[i] = slices.Clone(o.Past[t.Name].Issued)
 		r.results[i] = Result{Target: t.Name, Address: t.Address, Rack: t.Rack, Known: t.Known}
 		switch past := o.Past[t.Name]; {
 		case past.Done:
@@ -163,7 +170,8 @@ func Run(ctx context.Context, o Options, targets []bmc.Target, task Task, observ
 			break
 		}
 		i := <-r.ended
-		r.queue.end(i, r.results[i].OK)
+		r.queue.end(i, r.results[i].Phase)
+		r.stopEarly()
 	}
 	why := r.queue.why
 	if why == "" {
@@ -182,9 +190,13 @@ type run struct {
 	task    Task
 	targets []bmc.Target
 	queue   *queue
-	results []Result // each written by the goroutine of its target
+	results []Result            // each written by the goroutine of its target
+	issued  [][]bmc.PowerAction // on record, by target; likewise
 	ended   chan int
 	gate    gate
+	stopped chan struct{} // closed when no more are begun
+	stopWhy string        // read after stopped
+	talking chan struct{} // a place for each session that may wait for its power-on
 
 	mu      sync.Mutex
 	observe func(Change)
@@ -215,41 +227,61 @@ func (r *run) finish(i int, p Phase, message string, ok bool) {
 	r.say(Change{Target: res.Target, Phase: p, What: message, Result: &final})
 }
 
-// one has its conversation with a target, again if the BMC was away or busy.
+// one does the task to a target.
 func (r *run) one(ctx context.Context, i int) {
 	t, res := r.targets[i], &r.results[i]
 	start := r.o.Clock()
 	r.say(Change{Target: t.Name, Phase: Running, What: r.task.Name})
-	release, err := r.o.Sessions.acquire(ctx, t.Address)
-	if err == nil {
-		begun := r.o.Clock()
-		limited, cancel := context.WithTimeout(ctx, r.o.Deadline)
-		err = r.tries(limited, i)
-		if err != nil && ctx.Err() == nil && r.o.Clock().Sub(begun) >= r.o.Deadline {
-			err = fmt.Errorf("gave up after %s: %w", r.o.Deadline, err)
-		}
-		cancel()
-		release()
+	var err error
+	if r.task.Course != nil {
+		var out Outcome
+		out, err = r.task.Course(ctx, &Visit{Target: t, run: r, index: i})
+		res.Message, res.Data, res.Steps = out.Message, out.Data, append(res.Steps, out.Steps...)
+	} else {
+		err = r.talk(ctx, i, r.o.Deadline, r.task.Do)
 	}
 	res.Took = r.o.Clock().Sub(start)
-	if err != nil {
+	notBegun := NotBegun("")
+	switch {
+	case errors.As(err, &notBegun):
+		r.finish(i, NotStarted, string(NotStarted)+": "+string(notBegun), false)
+	case err != nil:
 		res.Err, res.Fix = err, advice(err)
 		r.end(ctx, i, Failed, words(ctx, err))
-		return
+	default:
+		r.end(ctx, i, Done, res.Message)
 	}
-	r.end(ctx, i, Done, res.Message)
 }
 
-func (r *run) tries(ctx context.Context, i int) error {
+// talk has a conversation with a target, again if the BMC was away or busy.
+func (r *run) talk(ctx context.Context, i int, limit time.Duration, do conversation) error {
+	release, err := r.o.Sessions.acquire(ctx, r.targets[i].Address)
+	if err != nil {
+		return err
+	}
+	defer release()
+	begun := r.o.Clock()
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err = r.tries(limited, i, do)
+	if err != nil && ctx.Err() == nil && r.o.Clock().Sub(begun) >= limit {
+		err = fmt.Errorf("gave up after %s: %w", limit, err)
+	}
+	return err
+}
+
+// conversation is what is done with a session.
+type conversation func(ctx context.Context, s *Session) (Outcome, error)
+
+func (r *run) tries(ctx context.Context, i int, do conversation) error {
 	t, res := r.targets[i], &r.results[i]
-	issued := append([]bmc.PowerAction(nil), r.o.Past[t.Name].Issued...)
-	for {
+	for attempts := 1; ; attempts++ {
 		res.Attempts++
-		err := r.converse(ctx, i, &issued)
-		if err == nil || !r.worthRetrying(err, res.Attempts, issued) || ctx.Err() != nil {
+		err := r.converse(ctx, i, do)
+		if err == nil || !r.worthRetrying(err, attempts, r.issued[i]) || ctx.Err() != nil {
 			return err
 		}
-		wait := r.o.Jitter(backoff(res.Attempts))
+		wait := r.o.Jitter(backoff(attempts))
 		r.say(Change{Target: t.Name, Phase: Retrying, What: fmt.Sprintf("%v: trying again in %s", err, wait.Round(100*time.Millisecond))})
 		select {
 		case <-ctx.Done():
@@ -259,16 +291,16 @@ func (r *run) tries(ctx context.Context, i int) error {
 	}
 }
 
-// converse opens a session, does the task and logs out, even where ctx has
-// ended: a session that is left behind is one of four that a BMC has.
-func (r *run) converse(ctx context.Context, i int, issued *[]bmc.PowerAction) error {
+// converse opens a session, does what is to be done and logs out, even where
+// ctx has ended: a session that is left behind is one of four that a BMC has.
+func (r *run) converse(ctx context.Context, i int, do conversation) error {
 	t, res := r.targets[i], &r.results[i]
 	t.Known = res.Known
 	d, err := r.o.Dial(ctx, t)
 	if err != nil {
 		return fmt.Errorf("opening a session: %w", err)
 	}
-	s := &Session{Driver: d, Target: t, Patience: r.o.Patience, Issued: *issued}
+	s := &Session{Driver: d, Target: t, Patience: r.o.Patience, Issued: slices.Clone(r.issued[i])}
 	s.before = func(ctx context.Context, a bmc.PowerAction) error {
 		if err := r.gate.wait(ctx, r.o, a); err != nil {
 			return err
@@ -278,20 +310,33 @@ func (r *run) converse(ctx context.Context, i int, issued *[]bmc.PowerAction) er
 				return err
 			}
 		}
-		*issued = append(*issued, a)
+		r.issued[i] = append(r.issued[i], a)
 		r.say(Change{Target: t.Name, Phase: Running, What: "power " + string(a) + " issued"})
 		return nil
 	}
-	out, err := r.task.Do(ctx, s)
+	out, err := do(ctx, s)
 	res.Message, res.Data = out.Message, out.Data
 	res.Steps = append(res.Steps, out.Steps...)
 	res.Known = d.Known()
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if closing := d.Close(leaving); closing != nil {
+	if closing := s.Close(leaving); closing != nil {
 		res.Steps = append(res.Steps, bmc.Step{What: "logging out", Err: closing.Error()})
 	}
 	return err
+}
+
+// other opens a session by the protocol that d does not speak. A BMC is talked
+// to in one session at a time, so d is closed.
+func (r *run) other(ctx context.Context, t bmc.Target, d bmc.Driver) (bmc.Driver, error) {
+	t.Protocol = bmc.IPMI
+	if d.Known().Protocol == bmc.IPMI {
+		t.Protocol = bmc.Redfish
+	}
+	if err := d.Close(ctx); err != nil {
+		return nil, fmt.Errorf("logging out before %s: %w", t.Protocol, err)
+	}
+	return r.o.Dial(ctx, t)
 }
 
 // gate lets one machine at a time be switched on.

@@ -58,7 +58,7 @@ func (q *queue) next(cancelled bool) (int, bool) {
 	}
 	for i := q.first; i < len(q.targets); i++ {
 		t := q.targets[i]
-		if !q.waiting[i] || q.busy[t.Address] || t.Rack != "" && q.o.PerRack > 0 && q.racks[t.Rack] >= q.o.PerRack {
+		if !q.waiting[i] || t.Address != "" && q.busy[t.Address] || t.Rack != "" && q.o.PerRack > 0 && q.racks[t.Rack] >= q.o.PerRack {
 			continue
 		}
 		delete(q.waiting, i)
@@ -72,15 +72,15 @@ func (q *queue) next(cancelled bool) (int, bool) {
 }
 
 // end takes note of how a target ended.
-func (q *queue) end(i int, ok bool) {
+func (q *queue) end(i int, p Phase) {
 	t := q.targets[i]
 	delete(q.busy, t.Address)
 	q.racks[t.Rack]--
 	q.running--
 	switch {
-	case ok && q.canary > 0:
+	case p == Done && q.canary > 0:
 		q.canary--
-	case !ok:
+	case p == Failed:
 		q.failed++
 		q.stop(t.Name)
 	}

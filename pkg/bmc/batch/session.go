@@ -86,7 +86,10 @@ func words(ctx context.Context, err error) string {
 
 // advice is the next step after an error.
 func advice(err error) string {
+	var own *Failure
 	switch {
+	case errors.As(err, &own):
+		return own.Fix
 	case errors.Is(err, bmc.ErrLogin):
 		return "give the user name and password of this BMC; most BMCs lock an account after a few wrong ones"
 	case errors.Is(err, bmc.ErrCertificate):
