@@ -39,7 +39,7 @@ func bodies() []Body {
 		Name: "cs-01", Role: "compute", Rack: "A01", U: 12, MACs: []MAC{mac}, Serial: "0123", UUID: UUID{1}, Addresses: map[string]netip.Addr{"provision": addr},
 		BMC:   BMC{Address: "10.21.0.1", Protocol: "ipmi", Username: "u", Password: SecretRef{Env: "E", File: "F", Sealed: "sealed:x"}},
 		Disks: Disks{System: disks, OSD: disks, OSDDB: disks, OSDPolicy: OSDZap}, NICs: map[string]NIC{"p1": nic}, Hardware: hardware,
-		Image: "rocky9", LocalBoot: LocalExit, Set: map[string]any{"n": 1.0, "b": true, "s": "x", "l": []any{1.0}, "m": map[string]any{"k": nil}},
+		Image: "rocky9", LocalBoot: LocalExit, Adopted: true, Set: map[string]any{"n": 1.0, "b": true, "s": "x", "l": []any{1.0}, "m": map[string]any{"k": nil}},
 	}
 	settings := Settings{
 		Site: "s", Domain: "d", Locale: Locale{"t", "l", "k"}, Access: Access{Root: "sealed:r", SSHKeys: []string{"key"}},
@@ -52,18 +52,20 @@ func bodies() []Body {
 		OpenStack:    OpenStack{Deployer: "kolla", Release: "2024.1", InternalVIP: addr, ExternalVIP: addr, VirtualRouterID: 51, Registry: "r:4000"},
 		Repositories: map[string]Repository{"site": {URL: "http://m", Key: "k", Images: []string{"rocky9"}, Suite: "trixie"}},
 		Profiles:     map[string]string{"own": "name: own\n"},
+		Discovery:    Discovery{Strangers: true, Image: "rocky9", Wiring: WiringEnforce, Rules: []DiscoveryRule{{Title: "t", Match: DiscoveryMatch{Switch: "leaf-*", Port: "*", Serial: []string{"S*"}, Model: "R*", Disks: 2}, Name: "n-{1}", Role: "compute", Rack: "A{1}"}}},
 	}
 	inventory := Inventory{
 		Source: FromDiscovery, At: clock(3), Manufacturer: "Dell", Model: "R760", Serial: "0123", UUID: UUID{1}, Firmware: "2.1", Health: "OK", Problems: []string{"fan 3"},
 		BMC: InventoryBMC{Address: addr, MAC: mac, Firmware: "7.0"}, Hardware: hardware,
-		NICs: []InventoryNIC{{Name: "ens1", MAC: mac, Path: "0000:3b:00.0", Driver: "ice", Link: "up", Speed: 25000, MTU: 9702, Neighbour: Neighbour{"s1", "1", 122, 9216}}},
+		NICs:    []InventoryNIC{{Name: "ens1", MAC: mac, Path: "0000:3b:00.0", Driver: "ice", Link: "up", Speed: 25000, MTU: 9702, Neighbour: Neighbour{"s1", "1", 122, 9216}}},
+		Reached: []Reached{{mac, "management", true}},
 	}
 	image := Image{Name: "rocky9", Digest: "aa", Size: 1 << 40, Family: "rhel", Distro: "rocky", Version: "9", Arch: "x86_64", Label: "l", Kernel: "k", Initrd: "i", Stage2: "2", Repos: []string{"r"}, Added: clock(9)}
 	return []Body{
 		PlanApplied{Settings: settings, Digest: "d", Nodes: 1, By: "by"},
-		NodePlanned{Node: node}, NodeUnplanned{Name: "cs-01"},
+		NodePlanned{Node: node, By: "by"}, NodeUnplanned{Name: "cs-01"},
 		ImageAdded{Image: image}, ImageRemoved{Name: "rocky9"},
-		StrangerSeen{MAC: mac, Arch: "x86_64", Class: "PXEClient"},
+		StrangerSeen{MAC: mac, Arch: "x86_64", Class: "PXEClient", Hostname: "h"},
 		LeaseGranted{Lease: Lease{MAC: mac, Addr: addr, Until: clock(5), Hostname: "h"}}, LeaseReleased{MAC: mac, Addr: addr}, AddressDeclined{Addr: addr, MAC: mac, Until: clock(6)},
 		Armed{Node: "cs-01", By: "by", Reason: "r", Until: clock(7)}, Disarmed{Node: "cs-01", By: "by", Reason: "r"},
 		InstallStarted{Node: "cs-01", Attempt: 1, Nonce: "n", Token: "t", Image: "aa", MAC: mac, Addr: addr, Deadline: clock(8)},
@@ -75,12 +77,15 @@ func bodies() []Body {
 		NodeVerified{Node: "cs-01", Attempt: 1, Deviations: []string{"d"}},
 		EvidenceStored{Node: "cs-01", Attempt: 1, File: "f", SHA256: "aa", Size: 5},
 		NodeHeld{Node: "cs-01", Reason: "r"},
-		JobQueued{ID: "j", Verb: "power", Args: []string{"cycle"}, Targets: []string{"cs-01"}, Options: JobOptions{1, 2, time.Second, 3, 4, time.Minute}, By: "by"},
-		JobStep{ID: "j", Node: "cs-01", What: "power off issued", Power: "off"},
+		JobQueued{ID: "j", Verb: "power", Args: []string{"cycle"}, Targets: []string{"cs-01"}, Options: JobOptions{1, 2, time.Second, 3, 4, time.Minute, true, time.Hour, "w"}, By: "by"},
+		JobStep{ID: "j", Node: "cs-01", What: "power off issued", Power: "off", Attempt: 2, Disarmed: true},
 		JobNodeDone{ID: "j", Node: "cs-01", OK: true, Message: "on"},
 		JobEnded{ID: "j", Reason: "r"}, JobResumed{ID: "j", By: "by"},
 		BMCLearned{Node: "cs-01", Known: BMCKnown{"redfish", 17, "aa", "Dell", "R760", "7.0"}},
 		NodeInventoried{Node: "cs-01", Inventory: inventory}, StrangerInventoried{MAC: mac, Inventory: inventory},
+		BMCAdopted{Node: "cs-01", Address: "10.21.0.1", Protocol: "ipmi", Username: "u", Password: "sealed:x", By: "by"},
+		BMCPasswordIssued{Node: "cs-01", Username: "u", Password: "sealed:x", By: "by"}, BMCPasswordSettled{Node: "cs-01", Changed: true}, BMCForgotten{Node: "cs-01", By: "by"},
+		DiscoveryAsked{Node: "cs-01", By: "by", Until: clock(9)}, StrangerForgotten{MAC: mac, By: "by"},
 	}
 }
 
@@ -89,7 +94,7 @@ func bodies() []Body {
 func declaredBodies(t *testing.T) []string {
 	t.Helper()
 	var out []string
-	for _, name := range []string{"event.go", "job.go", "inventory.go"} {
+	for _, name := range []string{"event.go", "job.go", "inventory.go", "discovery.go", "access.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
