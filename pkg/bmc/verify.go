@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,8 +32,9 @@ func (p Patience) withDefaults() Patience {
 
 // Step is one thing that was tried, in words for people.
 type Step struct {
-	What string `json:"what"`
-	Err  string `json:"error,omitempty"`
+	What  string `json:"what"`
+	Err   string `json:"error,omitempty"`
+	Doubt bool   `json:"doubt,omitempty"` // it was accepted, and nothing shows that it was done
 }
 
 // Steps is what was tried, in order.
@@ -44,6 +46,16 @@ func (s *Steps) add(err error, format string, args ...any) {
 		step.Err = err.Error()
 	}
 	*s = append(*s, step)
+}
+
+// Doubt is what was accepted and not proved, in words; empty is nothing.
+func (s Steps) Doubt() string {
+	for _, step := range slices.Backward(s) {
+		if step.Doubt {
+			return step.What
+		}
+	}
+	return ""
 }
 
 func (s Steps) String() string {
@@ -60,14 +72,22 @@ func (s Steps) String() string {
 // SetBootVerified tells the BMC a boot device and reads it back, in one way
 // after the other until it sticks. The error wraps ErrNotStored if none did.
 func SetBootVerified(ctx context.Context, d Driver, want Boot, p Patience) (Boot, Steps, error) {
+	got, _, steps, err := SetBootFrom(ctx, d, want, 0, p)
+	return got, steps, err
+}
+
+// SetBootFrom is SetBootVerified without the first ways. used is the index of
+// the way that stuck: a machine that did something else all the same is told
+// from the next one on.
+func SetBootFrom(ctx context.Context, d Driver, want Boot, from int, p Patience) (got Boot, used int, steps Steps, err error) {
 	p = p.withDefaults()
-	var steps Steps
 	var last error
-	for _, way := range d.Ways() {
-		got, err := setBoot(ctx, d, want, way, p)
-		steps.add(err, "%s, read back: %s", way.Name, got)
+	ways := d.Ways()
+	for i := from; i < len(ways); i++ {
+		got, err := setBoot(ctx, d, want, ways[i], p)
+		steps.add(err, "%s, read back: %s", ways[i].Name, got)
 		if err == nil {
-			return got, steps, nil
+			return got, i, steps, nil
 		}
 		// That one way is not for this BMC says less than that another was
 		// followed by nothing.
@@ -75,13 +95,13 @@ func SetBootVerified(ctx context.Context, d Driver, want Boot, p Patience) (Boot
 			last = err
 		}
 		if ctx.Err() != nil || errors.Is(err, ErrLogin) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrCertificate) {
-			return got, steps, err
+			return got, i, steps, err
 		}
 	}
 	if last == nil {
 		last = fmt.Errorf("setting the boot device: %w", ErrUnsupported)
 	}
-	return Boot{}, steps, last
+	return Boot{}, len(ways), steps, last
 }
 
 func setBoot(ctx context.Context, d Driver, want Boot, way Way, p Patience) (Boot, error) {
@@ -154,74 +174,4 @@ func until(ctx context.Context, limit, poll time.Duration, look func() (bool, er
 		case <-time.After(poll):
 		}
 	}
-}
-
-// Power does an action and waits until the chassis shows it. What needs
-// nothing done is not done: on for a machine that is on.
-//
-// before is called when the BMC is about to be told, so that a durable record
-// can be made: whoever resumes after it must look first.
-func Power(ctx context.Context, d Driver, action PowerAction, p Patience, before func(PowerAction) error) (PowerState, Steps, error) {
-	p = p.withDefaults()
-	r := powerRun{d: d, patience: p, before: before}
-	state, err := d.Power(ctx)
-	if err != nil {
-		return PowerUnknown, r.steps, fmt.Errorf("reading the power state: %w", err)
-	}
-	r.steps.add(nil, "it is %s", state)
-	switch {
-	case action == ActionOn && state == PowerOn, (action == ActionOff || action == ActionSoft) && state == PowerOff:
-		return state, r.steps, nil
-	case (action == ActionCycle || action == ActionReset) && state == PowerOff:
-		state, err = r.do(ctx, ActionOn)
-	case action == ActionCycle:
-		// Off and on as two commands: the machine is known to have been off,
-		// which no BMC lets us see of a cycle.
-		if state, err = r.do(ctx, ActionOff); err == nil {
-			state, err = r.do(ctx, ActionOn)
-		}
-	default:
-		state, err = r.do(ctx, action)
-	}
-	return state, r.steps, err
-}
-
-type powerRun struct {
-	d        Driver
-	patience Patience
-	before   func(PowerAction) error
-	steps    Steps
-}
-
-func (r *powerRun) do(ctx context.Context, action PowerAction) (PowerState, error) {
-	if r.before != nil {
-		if err := r.before(action); err != nil {
-			return PowerUnknown, fmt.Errorf("recording power %s: %w", action, err)
-		}
-	}
-	if err := r.d.SetPower(ctx, action); err != nil {
-		r.steps.add(err, "power %s", action)
-		return PowerUnknown, fmt.Errorf("power %s: %w", action, err)
-	}
-	want, limit := PowerOn, r.patience.Power
-	switch action {
-	case ActionOff:
-		want = PowerOff
-	case ActionSoft:
-		want, limit = PowerOff, r.patience.Soft
-	}
-	var state PowerState
-	err := until(ctx, limit, r.patience.Poll, func() (bool, error) {
-		var err error
-		state, err = r.d.Power(ctx)
-		return err == nil && state == want, err
-	})
-	if errors.Is(err, errTooLong) {
-		err = fmt.Errorf("after power %s the BMC still says %s: %w", action, state, ErrNotStored)
-		if action == ActionSoft {
-			err = fmt.Errorf("the system did not shut down within %s: use power off, or look at its console", limit)
-		}
-	}
-	r.steps.add(err, "power %s, read back: %s", action, state)
-	return state, err
 }

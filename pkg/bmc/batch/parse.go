@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rackseed/rackseed/pkg/bmc"
 )
@@ -13,12 +14,15 @@ import (
 // Parse gives the task that a verb and its arguments name. The arguments are
 // what a durable job keeps, so they hold no secret:
 //
-//	power      status | on | off | soft | cycle | reset
+//	power      status | off | soft
+//	power      on | cycle | reset [verify[=TIME]]
 //	bootdev    get
-//	bootdev    set DEVICE [once|persistent] [uefi|bios] [URL]
+//	bootdev    set DEVICE [once|persistent] [uefi|bios] [URL] [verify[=TIME]]
 //	bios       get [NAME…]
-//	bios       set|diff NAME=VALUE…
-//	media      get | eject | insert URL
+//	bios       diff [NAME=VALUE…]
+//	bios       set [reset] [NAME=VALUE…]
+//	media      get | eject
+//	media      insert URL|IMAGE [boot[=TIME]]
 //	inventory
 func Parse(verb string, args []string) (Task, error) {
 	first, rest := "", []string(nil)
@@ -46,17 +50,49 @@ func Parse(verb string, args []string) (Task, error) {
 
 func parsePower(what string, rest []string) (Task, error) {
 	actions := []bmc.PowerAction{bmc.ActionOn, bmc.ActionOff, bmc.ActionSoft, bmc.ActionCycle, bmc.ActionReset}
+	action := bmc.PowerAction(what)
+	var within time.Duration
+	verify := false
+	for _, word := range rest {
+		var err error
+		if within, verify, err = timed(word, "verify"); err != nil {
+			return Task{}, err
+		}
+		if !verify || len(rest) > 1 || action == bmc.ActionOff || action == bmc.ActionSoft || what == "status" {
+			return Task{}, fmt.Errorf("power %s takes no %q", what, word)
+		}
+	}
 	switch {
-	case len(rest) > 0:
-		return Task{}, fmt.Errorf("power %s takes no %q", what, rest[0])
 	case what == "status":
 		return PowerStatus(), nil
-	case slices.Contains(actions, bmc.PowerAction(what)):
-		return Power(bmc.PowerAction(what)), nil
+	case slices.Contains(actions, action) && verify:
+		return PowerVerify(action, within), nil
+	case slices.Contains(actions, action):
+		return Power(action), nil
 	default:
 		return Task{}, fmt.Errorf("power is status, on, off, soft, cycle or reset, not %q", what)
 	}
 }
+
+// timed reads word or word=TIME.
+func timed(text, word string) (d time.Duration, is bool, err error) {
+	if text == word {
+		return 0, true, nil
+	}
+	value, ok := strings.CutPrefix(text, word+"=")
+	if !ok {
+		return 0, false, nil
+	}
+	d, err = time.ParseDuration(value)
+	if err != nil || d <= 0 || d > longest {
+		return 0, true, fmt.Errorf("%s takes a time such as 5m, of %s at most, not %q", word, longest, value)
+	}
+	return d, true, nil
+}
+
+// longest is how long a machine may be waited for: a job holds the only
+// conversation with its BMC meanwhile.
+const longest = 12 * time.Hour
 
 func parseBoot(what string, rest []string) (Task, error) {
 	switch {
@@ -70,8 +106,15 @@ func parseBoot(what string, rest []string) (Task, error) {
 	if !slices.Contains(devices, want.Device) {
 		return Task{}, fmt.Errorf("a boot device is pxe, http, disk, cd, bios or none, not %q", rest[0])
 	}
+	within, verify := time.Duration(0), false
 	for _, word := range rest[1:] {
+		d, is, err := timed(word, "verify")
+		if err != nil {
+			return Task{}, err
+		}
 		switch {
+		case is && want.Device != bmc.DeviceNone:
+			within, verify = d, true
 		case word == "once":
 		case word == "persistent":
 			want.Persistent = true
@@ -86,6 +129,9 @@ func parseBoot(what string, rest []string) (Task, error) {
 			return Task{}, fmt.Errorf("bootdev set %s takes no %q", want.Device, word)
 		}
 	}
+	if verify {
+		return BootVerify(want, within), nil
+	}
 	return BootSet(want), nil
 }
 
@@ -96,10 +142,11 @@ func parseBIOS(what string, rest []string) (Task, error) {
 	if what != "set" && what != "diff" {
 		return Task{}, errors.New("bios is get, set or diff")
 	}
-	if len(rest) == 0 {
-		return Task{}, fmt.Errorf("bios %s needs what is wanted: NAME=VALUE, or virtualization=on", what)
-	}
 	wants := map[string]string{}
+	reset := what == "set" && len(rest) > 0 && rest[0] == "reset"
+	if reset {
+		rest = rest[1:]
+	}
 	for _, pair := range rest {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
@@ -116,7 +163,7 @@ func parseBIOS(what string, rest []string) (Task, error) {
 	if what == "diff" {
 		return BIOSDiff(wants), nil
 	}
-	return BIOSSet(wants), nil
+	return BIOSSet(wants, reset), nil
 }
 
 func parseMedia(what string, rest []string) (Task, error) {
@@ -126,10 +173,24 @@ func parseMedia(what string, rest []string) (Task, error) {
 	case what == "eject" && len(rest) == 0:
 		return MediaEject(), nil
 	case what == "insert" && len(rest) == 1:
-		return MediaInsert(rest[0]), publicURL(rest[0])
+		return MediaInsert(rest[0]), medium(rest[0])
+	case what == "insert" && len(rest) == 2:
+		limit, boot, err := timed(rest[1], "boot")
+		if !boot {
+			err = fmt.Errorf("media insert takes no %q", rest[1])
+		}
+		return MediaBoot(rest[0], limit), errors.Join(err, medium(rest[0]))
 	default:
-		return Task{}, errors.New("media is get, eject, or insert with a URL")
+		return Task{}, errors.New("media is get, eject, or insert with a URL or the name of an image")
 	}
+}
+
+// medium refuses what is neither a URL nor could be an image's name.
+func medium(text string) error {
+	if strings.Contains(text, "://") || strings.ContainsAny(text, "/@") || text == "" {
+		return publicURL(text)
+	}
+	return nil
 }
 
 // publicURL refuses what would put a password into the log.

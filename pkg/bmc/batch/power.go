@@ -40,7 +40,10 @@ func rest(action bmc.PowerAction, issued []bmc.PowerAction, state bmc.PowerState
 // Power does a power action. What an earlier run of the batch sent is not
 // sent again unless the machine shows that it did not happen.
 func Power(action bmc.PowerAction) Task {
-	t := Task{Name: "power " + string(action), Changes: true, Takes: patience(action), Energizes: action != bmc.ActionOff && action != bmc.ActionSoft}
+	t := Task{
+		Name: "power " + string(action), Changes: true, Takes: patience(action),
+		Energizes: action != bmc.ActionOff && action != bmc.ActionSoft, Disrupts: action != bmc.ActionOn,
+	}
 	t.Do = func(ctx context.Context, s *Session) (Outcome, error) {
 		todo := action
 		if len(s.Issued) > 0 {
@@ -53,7 +56,11 @@ func Power(action bmc.PowerAction) Task {
 			}
 		}
 		state, steps, err := s.order(ctx, todo)
-		return Outcome{Message: string(state), Data: PowerData{Power: state}, Steps: steps}, err
+		out := Outcome{Message: string(state), Data: PowerData{Power: state}, Steps: steps}
+		if doubt := steps.Doubt(); doubt != "" && err == nil {
+			out = noted(out, doubt)
+		}
+		return out, err
 	}
 	return t
 }
@@ -118,4 +125,5 @@ func PowerStatus() Task {
 // PowerData is the data of the power tasks.
 type PowerData struct {
 	Power bmc.PowerState `json:"power"`
+	Note  string         `json:"note,omitempty"` // what is in doubt, or was seen of the boot
 }

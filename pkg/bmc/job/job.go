@@ -20,7 +20,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/view"
 )
 
-// Config is what a runner works with. All of it is needed but the last three.
+// Config is what a runner works with. All of it is needed down to Log.
 type Config struct {
 	State func() *site.State
 	// Do commits the events that decide gives, as ledger.Ledger does.
@@ -31,6 +31,13 @@ type Config struct {
 	NewID  func() string
 	Now    func() time.Time
 	Log    *slog.Logger
+
+	// BIOS are the firmware settings that the role of a machine wants.
+	BIOS func(s *site.State, m *site.Machine) (map[string]string, error)
+	// Boot, Image and Fetches are batch.Around's, for whoever serves.
+	Boot    func(node string, since time.Time) (bmc.Sign, bool)
+	Image   func(t bmc.Target, name string) (string, error)
+	Fetches func(url string, since time.Time) (clients []batch.Fetch, ours bool)
 
 	// Owner has unfinished jobs of the log go on at the start, and leaves jobs
 	// that run at the end to the next start. Without it, a job ends with the
@@ -207,8 +214,8 @@ func pick(s *site.State, req view.JobRequest, task batch.Task) ([]*site.Machine,
 		if s.Settings.BMCOf(m.Node).Address == "" {
 			return nil, view.Misuse(fmt.Sprintf("%s has no BMC in the plan: add bmc: {address: ADDRESS}", m.Node.Name))
 		}
-		if m.Running() && req.Verb == "power" && task.Changes && !req.Force && !(len(req.Args) > 0 && req.Args[0] == string(bmc.ActionOn)) {
-			return nil, install.Refusal(fmt.Sprintf("%s is being installed, and power %s would break that: wait for it, or add --force", m.Node.Name, strings.Join(req.Args, " ")))
+		if m.Running() && task.Disrupts && !req.Force {
+			return nil, install.Refusal(fmt.Sprintf("%s is being installed, and %s would break that: wait for it, or add --force", m.Node.Name, words(req.Verb, req.Args)))
 		}
 	}
 	return machines, nil

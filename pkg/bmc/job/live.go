@@ -144,7 +144,11 @@ func (r *Runner) work(ctx context.Context, l *live) {
 		},
 		After: func(ctx context.Context, res batch.Result) { r.after(ctx, l, res) },
 	}
+	o.Around = r.around(s)
 	if l.durable {
+		o.Note = func(ctx context.Context, node, what string) error {
+			return r.record(ctx, site.JobStep{ID: job.ID, Node: node, What: what})
+		}
 		o.Before = func(ctx context.Context, node string, a bmc.PowerAction) error {
 			return r.record(ctx, site.JobStep{ID: job.ID, Node: node, What: "power " + string(a) + " issued", Power: string(a)})
 		}
@@ -162,6 +166,21 @@ func (r *Runner) work(ctx context.Context, l *live) {
 		}
 	}
 	l.end(r.c.Now(), reason)
+}
+
+// around is what the daemon knows of machines beside what their BMCs say.
+func (r *Runner) around(s *site.State) batch.Around {
+	a := batch.Around{Boot: r.c.Boot, Image: r.c.Image, Fetches: r.c.Fetches, Now: r.c.Now}
+	if r.c.BIOS != nil {
+		a.BIOS = func(node string) (map[string]string, error) {
+			m, ok := s.Machine(node)
+			if !ok {
+				return nil, fmt.Errorf("the plan has no node %s any more", node)
+			}
+			return r.c.BIOS(s, m)
+		}
+	}
+	return a
 }
 
 // left reports whether the daemon stops, so that the job is left to the next

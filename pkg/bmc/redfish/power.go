@@ -29,6 +29,16 @@ func (d *driver) Power(ctx context.Context) (bmc.PowerState, error) {
 	return powerState(state), nil
 }
 
+// Mark is when the system was last reset, and how far its firmware is since
+// then (ComputerSystem 1.12 and 1.13).
+func (d *driver) Mark(ctx context.Context) (bmc.Mark, error) {
+	s, err := d.system(ctx)
+	if err != nil {
+		return bmc.Mark{}, err
+	}
+	return bmc.Mark{Reset: s.LastResetTime, Progress: strings.TrimSpace(s.BootProgress.LastState + " " + s.BootProgress.LastStateTime)}, nil
+}
+
 func powerState(s string) bmc.PowerState {
 	switch strings.ToLower(s) {
 	case "on":

@@ -46,6 +46,12 @@ type system struct {
 	Status       health
 	Boot         boot
 
+	LastResetTime string
+	BootProgress  struct {
+		LastState     string
+		LastStateTime string
+	}
+
 	ProcessorSummary struct {
 		Count                 int
 		Model                 string

@@ -119,7 +119,7 @@ func (b *BMC) system() resource {
 			o[part] = link(systemPath + "/" + part)
 		}
 		if !b.resetAt.IsZero() {
-			o["LastResetTime"] = b.resetAt.UTC().Format(time.RFC3339)
+			o["LastResetTime"] = b.resetAt.UTC().Format(time.RFC3339Nano)
 		}
 		if b.config.BootInSettings {
 			o["@Redfish.Settings"] = object{

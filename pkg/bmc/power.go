@@ -1,0 +1,171 @@
+package bmc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Mark is what shows that a machine has restarted: after a restart it is
+// another one. The zero value is of a BMC that shows nothing of the kind.
+type Mark struct {
+	Reset    string // when the BMC says that it was last reset
+	Progress string // how far the firmware is, and since when
+}
+
+// Witness is a Driver whose BMC may tell that the machine has restarted.
+type Witness interface {
+	Mark(ctx context.Context) (Mark, error)
+}
+
+// Power does an action and waits until the chassis shows it. What needs
+// nothing done is not done: on for a machine that is on.
+//
+// before is called when the BMC is about to be told, so that a durable record
+// can be made: whoever resumes after it must look first.
+func Power(ctx context.Context, d Driver, action PowerAction, p Patience, before func(PowerAction) error) (PowerState, Steps, error) {
+	p = p.withDefaults()
+	r := powerRun{d: d, patience: p, before: before}
+	state, err := d.Power(ctx)
+	if err != nil {
+		return PowerUnknown, r.steps, fmt.Errorf("reading the power state: %w", err)
+	}
+	r.steps.add(nil, "it is %s", state)
+	switch {
+	case action == ActionOn && state == PowerOn, (action == ActionOff || action == ActionSoft) && state == PowerOff:
+		return state, r.steps, nil
+	case (action == ActionCycle || action == ActionReset) && state == PowerOff:
+		state, err = r.do(ctx, ActionOn)
+	case action == ActionCycle:
+		// Off and on as two commands: the machine is known to have been off,
+		// which no BMC lets us see of a cycle.
+		if state, err = r.do(ctx, ActionOff); err == nil {
+			state, err = r.do(ctx, ActionOn)
+		}
+	default:
+		state, err = r.do(ctx, action)
+	}
+	return state, r.steps, err
+}
+
+type powerRun struct {
+	d        Driver
+	patience Patience
+	before   func(PowerAction) error
+	steps    Steps
+}
+
+func (r *powerRun) do(ctx context.Context, action PowerAction) (PowerState, error) {
+	mark := r.mark(ctx, action)
+	if r.before != nil {
+		if err := r.before(action); err != nil {
+			return PowerUnknown, fmt.Errorf("recording power %s: %w", action, err)
+		}
+	}
+	if err := r.d.SetPower(ctx, action); err != nil {
+		r.steps.add(err, "power %s", action)
+		return PowerUnknown, fmt.Errorf("power %s: %w", action, err)
+	}
+	if action == ActionReset {
+		return r.restarted(ctx, mark)
+	}
+	want, limit := PowerOn, r.patience.Power
+	switch action {
+	case ActionOff:
+		want = PowerOff
+	case ActionSoft:
+		want, limit = PowerOff, r.patience.Soft
+	}
+	var state PowerState
+	err := until(ctx, limit, r.patience.Poll, func() (bool, error) {
+		var err error
+		state, err = r.d.Power(ctx)
+		return err == nil && state == want, err
+	})
+	if errors.Is(err, errTooLong) {
+		err = fmt.Errorf("after power %s the BMC still says %s: %w", action, state, ErrNotStored)
+		if action == ActionSoft {
+			err = fmt.Errorf("the system did not shut down within %s: use power off, or look at its console", limit)
+		}
+	}
+	r.steps.add(err, "power %s, read back: %s", action, state)
+	return state, err
+}
+
+// mark is taken before a reset only: whatever else is done shows in the power
+// state. A BMC that cannot tell it is none that tells.
+func (r *powerRun) mark(ctx context.Context, action PowerAction) Mark {
+	w, ok := r.d.(Witness)
+	if !ok || action != ActionReset {
+		return Mark{}
+	}
+	m, err := w.Mark(ctx)
+	if err != nil {
+		return Mark{}
+	}
+	return m
+}
+
+// looks are how often a BMC without a mark is asked for its power state after
+// a reset: one that is caught off has done it.
+const looks = 3
+
+// restarted waits for a sign that a machine, which was on and is on again, was
+// reset in between.
+func (r *powerRun) restarted(ctx context.Context, before Mark) (PowerState, error) {
+	limit := r.patience.Power
+	if before == (Mark{}) {
+		limit = min(limit, looks*r.patience.Poll)
+	}
+	var state PowerState
+	sign := ""
+	err := until(ctx, limit, r.patience.Poll, func() (bool, error) {
+		var err error
+		if state, err = r.d.Power(ctx); err != nil {
+			return false, err
+		}
+		if state != PowerOn {
+			sign = "it was seen to be " + string(state)
+		}
+		if sign == "" && before != (Mark{}) {
+			now, err := r.d.(Witness).Mark(ctx)
+			if err != nil {
+				return false, err
+			}
+			sign = before.sign(now)
+		}
+		return state == PowerOn && sign != "", nil
+	})
+	switch {
+	case errors.Is(err, errTooLong) && state != PowerOn:
+		err = fmt.Errorf("after power reset the BMC says %s: %w", state, ErrNotStored)
+	case errors.Is(err, errTooLong) && before != (Mark{}):
+		err = fmt.Errorf("the BMC accepted the reset and shows none: %s: %w", before, ErrNotStored)
+	case errors.Is(err, errTooLong):
+		r.steps = append(r.steps, Step{What: "reset accepted, not proved: this BMC shows no sign of a reset", Doubt: true})
+		return state, nil
+	}
+	r.steps.add(err, "power reset, read back: %s, %s", state, sign)
+	return state, err
+}
+
+// sign says in what the mark has changed; empty is in nothing.
+func (m Mark) sign(now Mark) string {
+	switch {
+	case now.Reset != "" && now.Reset != m.Reset:
+		return "last reset " + now.Reset
+	case now.Progress != "" && now.Progress != m.Progress:
+		return "firmware is at " + now.Progress
+	default:
+		return ""
+	}
+}
+
+func (m Mark) String() string {
+	switch {
+	case m.Reset != "":
+		return "its last reset is still that of " + m.Reset
+	default:
+		return "its firmware is still at " + m.Progress
+	}
+}
