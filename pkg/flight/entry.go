@@ -31,6 +31,7 @@ const (
 // single lines of printable text, and never hold a secret.
 type Entry struct {
 	At      time.Time     `json:"at"`
+	Seq     uint64        `json:"seq,omitempty"` // of the event in the site's log, if it is one
 	Source  Source        `json:"source"`
 	Node    string        `json:"node,omitempty"` // empty for a machine that the plan does not name
 	MAC     site.MAC      `json:"mac,omitzero"`

@@ -1,0 +1,277 @@
+package flight
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+// Names of files. The older of two is the one that was rotated.
+const (
+	suffixLines   = ".jsonl"
+	suffixPackets = ".pcap"
+	suffixOlder   = ".1"
+	seqFile       = "logged"
+)
+
+const (
+	maxLine = 16 << 10 // bytes of a line that is read
+	maxTail = 1 << 20  // bytes of a file that are read back
+)
+
+// writer knows the files. Its methods that write belong to Run.
+type writer struct {
+	dir     string
+	maxFile int64
+	log     *slog.Logger
+	silent  time.Time // until when a failing disk is not reported again
+}
+
+// pages is what one machine gets written at once.
+type pages struct {
+	lines   []byte
+	entries int
+	packets []byte
+}
+
+func (p *pages) add(it item) {
+	if it.packet != nil {
+		p.packets = append(p.packets, it.packet...)
+		return
+	}
+	line, err := json.Marshal(it.entry)
+	p.entries++
+	if err != nil {
+		return // an Entry has nothing that cannot be written
+	}
+	p.lines = append(append(p.lines, line...), '\n')
+}
+
+// path of a machine's file. A name from the plan or a MAC has no character
+// that a file cannot have; anything else is escaped.
+func (w *writer) path(key, suffix string) string {
+	return filepath.Join(w.dir, url.PathEscape(key)+suffix)
+}
+
+func (w *writer) has(key string) bool {
+	for _, suffix := range []string{suffixLines, suffixLines + suffixOlder} {
+		if _, err := os.Stat(w.path(key, suffix)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// append reports whether everything was written.
+func (w *writer) append(key string, p *pages) bool {
+	err := errors.Join(
+		w.appendTo(w.path(key, suffixLines), p.lines, nil),
+		w.appendTo(w.path(key, suffixPackets), p.packets, pcapHeader()),
+	)
+	if err == nil {
+		return true
+	}
+	if now := time.Now(); now.After(w.silent) {
+		w.silent = now.Add(time.Minute)
+		w.log.Error("the flight recorder cannot write: what it is told is in memory alone", "node", key, "error", err)
+	}
+	return false
+}
+
+// appendTo adds to a file, which it begins with a header, and rotates it
+// when it has become too long.
+func (w *writer) appendTo(path string, data, header []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() == 0 {
+		data = append(slices.Clip(header), data...)
+	}
+	if err == nil {
+		_, err = f.Write(data)
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil && info.Size()+int64(len(data)) > w.maxFile {
+		err = os.Rename(path, path+suffixOlder)
+	}
+	return err
+}
+
+// past reads back the newest of what a machine's files hold, and whether the
+// last line is cut short.
+func (w *writer) past(key string) (all []Entry, torn bool) {
+	path := w.path(key, suffixLines)
+	newer, torn, size := w.tail(path)
+	if size < maxTail {
+		older, _, _ := w.tail(path + suffixOlder)
+		all = older
+	}
+	return append(all, newer...), torn
+}
+
+func (w *writer) tail(path string) (all []Entry, torn bool, size int64) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, 0
+	}
+	if err != nil {
+		w.log.Warn("a timeline cannot be read back", "file", path, "error", err)
+		return nil, false, 0
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return nil, false, 0
+	}
+	from := max(0, info.Size()-maxTail)
+	data, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
+	if err != nil {
+		w.log.Warn("a timeline cannot be read back", "file", path, "error", err)
+	}
+	if from > 0 {
+		_, data, _ = bytes.Cut(data, []byte{'\n'})
+	}
+	all, skipped := ReadEntries(bytes.NewReader(data))
+	if skipped > 0 {
+		w.log.Info("lines of a timeline were passed over", "file", path, "lines", skipped)
+	}
+	return all, !bytes.HasSuffix(data, []byte{'\n'}) && len(data) > 0, info.Size()
+}
+
+// ReadEntries reads a timeline, one JSON object a line. A line that is none,
+// as a power cut leaves it, is passed over and counted.
+func ReadEntries(r io.Reader) (all []Entry, skipped int) {
+	lines := bufio.NewReaderSize(r, maxLine)
+	for {
+		line, err := lines.ReadSlice('\n')
+		tooLong := false
+		for errors.Is(err, bufio.ErrBufferFull) {
+			tooLong = true
+			line, err = lines.ReadSlice('\n')
+		}
+		switch line = bytes.TrimSpace(line); {
+		case tooLong:
+			skipped++
+		case len(line) > 0:
+			var e Entry
+			if json.Unmarshal(line, &e) != nil || e.At.IsZero() || e.Source == "" {
+				skipped++
+				break
+			}
+			e.tidy()
+			all = append(all, e)
+		}
+		if err != nil {
+			return all, skipped
+		}
+	}
+}
+
+// mend cuts off a packet that a power cut left half: what follows it could
+// not be read.
+func (w *writer) mend(key string) {
+	path := w.path(key, suffixPackets)
+	data, err := os.ReadFile(path)
+	if err != nil || len(data) == 0 {
+		return
+	}
+	whole := pcapHeadSize
+	for _, record := range pcapRecords(data) {
+		whole += len(record)
+	}
+	switch {
+	case whole == len(data):
+		return
+	case len(data) < pcapHeadSize || whole == pcapHeadSize:
+		err = os.Remove(path)
+	default:
+		err = os.Truncate(path, int64(whole))
+	}
+	if err != nil {
+		w.log.Warn("a file of packets that is cut short cannot be mended", "file", path, "error", err)
+	}
+}
+
+// saveSeq takes down how far the site's log is in the files. It may lag, and
+// then some of it is recorded twice and read once.
+func (w *writer) saveSeq(seq uint64) {
+	path := filepath.Join(w.dir, seqFile)
+	err := os.WriteFile(path+".new", []byte(strconv.FormatUint(seq, 10)+"\n"), 0o600)
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		w.log.Debug("how far the log is recorded was not taken down", "error", err)
+	}
+}
+
+func (w *writer) readSeq() uint64 {
+	data, err := os.ReadFile(filepath.Join(w.dir, seqFile))
+	if err != nil {
+		return 0
+	}
+	seq, err := strconv.ParseUint(strings.TrimSpace(string(data)), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return seq
+}
+
+// prune removes the files of the strangers that were not seen for longest,
+// when there are more than limit.
+func (w *writer) prune(limit int) error {
+	list, err := os.ReadDir(w.dir)
+	if err != nil {
+		return err
+	}
+	type aged struct {
+		key string
+		at  time.Time
+	}
+	var strangers []aged
+	for _, f := range list {
+		name, ok := strings.CutSuffix(f.Name(), suffixLines)
+		if !ok {
+			continue
+		}
+		key, err := url.PathUnescape(name)
+		if err != nil {
+			continue
+		}
+		if _, err := site.ParseMAC(key); err != nil {
+			continue
+		}
+		if info, err := f.Info(); err == nil {
+			strangers = append(strangers, aged{key, info.ModTime()})
+		}
+	}
+	slices.SortFunc(strangers, func(a, b aged) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.key, b.key)) })
+	for _, s := range strangers[:max(0, len(strangers)-limit)] {
+		for _, suffix := range []string{suffixLines, suffixLines + suffixOlder, suffixPackets, suffixPackets + suffixOlder} {
+			if err := os.Remove(w.path(s.key, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("removing the timeline of a machine that no plan names: %w", err)
+			}
+		}
+	}
+	return nil
+}

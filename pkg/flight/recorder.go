@@ -1,0 +1,381 @@
+package flight
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options tune a recorder. The zero value keeps what it is told in memory alone.
+type Options struct {
+	Dir       string           // where each machine has its NODE.jsonl; empty keeps nothing on disk
+	Clock     func() time.Time // nil means time.Now
+	Log       *slog.Logger     // nil means silence
+	PerNode   int              // entries of one machine in memory, and as many lines of its syslog and console; zero means 1,000
+	InMemory  int              // entries of all machines in memory; zero means 200,000
+	MaxFile   int64            // bytes of a file before it is rotated, and two are kept; zero means 4 MiB
+	Strangers int              // machines that no plan names; zero means 4,096
+}
+
+// backlog is how many entries may wait for the disk. A full rack that boots
+// writes a few thousand a second.
+const backlog = 16 << 10
+
+// Recorder keeps what was observed of each machine: in memory, bounded, and
+// in one file a machine, so that it survives a restart. Record never waits
+// for the disk: what the writer cannot keep up with stays in memory and is
+// counted as dropped from the file.
+type Recorder struct {
+	o     Options
+	queue chan item
+
+	mu        sync.RWMutex
+	tracks    map[string]*track
+	strangers int
+
+	held    atomic.Int64 // entries in memory
+	dropped atomic.Uint64
+	logged  atomic.Uint64 // highest sequence of the site's log that was recorded
+	running atomic.Bool
+	ended   chan struct{}
+	writer  writer
+}
+
+// item is one thing for the writer: an entry, a packet, or a barrier.
+type item struct {
+	track   *track
+	entry   Entry
+	packet  []byte        // a record of a pcap file
+	barrier chan struct{} // closed when everything before it is written
+}
+
+// Open gives a recorder on a directory, which it makes. It reads a machine's
+// file when it is first asked about it, and starts no goroutine: Run writes.
+func Open(o Options) (*Recorder, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	setDefault(&o.PerNode, 1000)
+	setDefault(&o.InMemory, 200_000)
+	setDefault(&o.Strangers, 4096)
+	if o.MaxFile <= 0 {
+		o.MaxFile = 4 << 20
+	}
+	r := &Recorder{o: o, queue: make(chan item, backlog), tracks: map[string]*track{}, ended: make(chan struct{})}
+	r.writer = writer{dir: o.Dir, maxFile: o.MaxFile, log: o.Log}
+	if o.Dir == "" {
+		return r, nil
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder of the flight recorder: %w", err)
+	}
+	if err := r.writer.prune(o.Strangers); err != nil {
+		return nil, fmt.Errorf("looking at the files of the flight recorder: %w", err)
+	}
+	r.logged.Store(r.writer.readSeq())
+	return r, nil
+}
+
+func setDefault(n *int, value int) {
+	if *n <= 0 {
+		*n = value
+	}
+}
+
+// Record keeps an entry. It neither blocks nor fails: an entry that nothing
+// can be attributed to, or that there is no room for, is counted as dropped.
+func (r *Recorder) Record(e Entry) {
+	if e.At.IsZero() {
+		e.At = r.o.Clock()
+	}
+	e.At = e.At.UTC()
+	e.tidy()
+	t := r.trackOf(e.key(), e.Node == "")
+	if t == nil {
+		r.dropped.Add(1)
+		return
+	}
+	if t.add(e, r.o.PerNode, r.o.Dir != "") {
+		r.held.Add(1)
+	}
+	if e.Seq > r.logged.Load() {
+		r.logged.Store(e.Seq) // there is one follower of the log
+	}
+	if r.o.Dir == "" {
+		r.forget()
+		return
+	}
+	select {
+	case r.queue <- item{track: t, entry: e}:
+	default:
+		t.written(1)
+		r.dropped.Add(1)
+	}
+}
+
+// Dropped counts what could not be kept, since Open.
+func (r *Recorder) Dropped() uint64 { return r.dropped.Load() }
+
+// Logged is the highest sequence of the site's log that was recorded, also
+// before a restart: whoever follows the log goes on behind it.
+func (r *Recorder) Logged() uint64 { return r.logged.Load() }
+
+// trackOf gives the track of a machine, and makes it; nil when there is no
+// room for another stranger.
+func (r *Recorder) trackOf(key string, stranger bool) *track {
+	if key == "" {
+		return nil
+	}
+	r.mu.RLock()
+	t := r.tracks[key]
+	r.mu.RUnlock()
+	if t != nil {
+		return t
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := r.tracks[key]; t != nil {
+		return t
+	}
+	if stranger {
+		if r.strangers >= r.o.Strangers {
+			return nil
+		}
+		r.strangers++
+	}
+	t = &track{key: key, loaded: r.o.Dir == ""}
+	r.tracks[key] = t
+	return t
+}
+
+// known gives the track of a machine that was recorded, now or before a
+// restart, with its past; nil for one that never was.
+func (r *Recorder) known(key string) *track {
+	r.mu.RLock()
+	t := r.tracks[key]
+	r.mu.RUnlock()
+	if t == nil {
+		if r.o.Dir == "" || !r.writer.has(key) {
+			return nil
+		}
+		t = r.trackOf(key, false)
+	}
+	r.load(t)
+	return t
+}
+
+// load puts what a machine's file holds before what was recorded since. It is
+// called before the first entry of this process goes into the file.
+func (r *Recorder) load(t *track) {
+	t.loading.Lock()
+	defer t.loading.Unlock()
+	if t.isLoaded() {
+		return
+	}
+	past, torn := r.writer.past(t.key)
+	t.torn = torn
+	r.writer.mend(t.key)
+	r.held.Add(int64(t.prepend(past, r.o.PerNode)))
+}
+
+// Timeline gives what is known of a machine since a time, the oldest first.
+// A machine that the plan does not name goes by its MAC.
+func (r *Recorder) Timeline(node string, since time.Time) []Entry {
+	t := r.known(node)
+	if t == nil {
+		return nil
+	}
+	all, _, _ := t.after(fromStart, since)
+	slices.SortStableFunc(all, func(a, b Entry) int { return a.At.Compare(b.At) })
+	return all
+}
+
+// Last gives the newest entry of a machine from one of the sources; without
+// sources, from any.
+func (r *Recorder) Last(node string, sources ...Source) (Entry, bool) {
+	all := r.Timeline(node, time.Time{})
+	for _, e := range slices.Backward(all) {
+		if len(sources) == 0 || slices.Contains(sources, e.Source) {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// Follow gives what is known of a machine since a time, and then each entry
+// as it is recorded, until ctx ends. A reader who is slower than the machine
+// misses what memory does not hold any more.
+func (r *Recorder) Follow(ctx context.Context, node string, since time.Time) iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		t := r.known(node)
+		if t == nil {
+			t = r.trackOf(node, false)
+			r.load(t)
+		}
+		t.follow(1)
+		defer t.follow(-1)
+		for next := int64(fromStart); ; {
+			news, last, grown := t.after(next, since)
+			for _, e := range news {
+				if !yield(e) {
+					return
+				}
+			}
+			next, since = last, time.Time{}
+			select {
+			case <-grown:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// Run writes until ctx has ended, and then what is left.
+func (r *Recorder) Run(ctx context.Context) error {
+	r.running.Store(true)
+	defer close(r.ended)
+	for {
+		select {
+		case first := <-r.queue:
+			r.write(r.gather(first, ctx.Done()))
+		case <-ctx.Done():
+			for {
+				select {
+				case it := <-r.queue:
+					r.write([]item{it})
+				default:
+					return nil
+				}
+			}
+		}
+	}
+}
+
+// Sync returns when everything recorded before it is in the files, as far as
+// a writer runs.
+func (r *Recorder) Sync(ctx context.Context) error {
+	if r.o.Dir == "" || !r.running.Load() && len(r.queue) == 0 {
+		return nil
+	}
+	barrier := make(chan struct{})
+	select {
+	case r.queue <- item{barrier: barrier}:
+	case <-r.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-barrier:
+	case <-r.ended:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// What is gathered before it is written: opening a file for one line costs
+// more than the line.
+const (
+	maxGroup = 4096
+	linger   = 100 * time.Millisecond
+)
+
+func (r *Recorder) gather(first item, end <-chan struct{}) []item {
+	group := []item{first}
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	for len(group) < maxGroup && group[len(group)-1].barrier == nil {
+		select {
+		case it := <-r.queue:
+			group = append(group, it)
+		case <-timer.C:
+			return group
+		case <-end:
+			return group
+		}
+	}
+	return group
+}
+
+func (r *Recorder) write(group []item) {
+	byTrack := map[*track]*pages{}
+	var order []*track
+	var barriers []chan struct{}
+	seq := uint64(0)
+	for _, it := range group {
+		if it.barrier != nil {
+			barriers = append(barriers, it.barrier)
+			continue
+		}
+		p := byTrack[it.track]
+		if p == nil {
+			p = &pages{}
+			byTrack[it.track] = p
+			order = append(order, it.track)
+		}
+		p.add(it)
+		seq = max(seq, it.entry.Seq)
+	}
+	for _, t := range order {
+		p := byTrack[t]
+		r.load(t)
+		if p.entries > 0 && t.torn {
+			p.lines = append([]byte{'\n'}, p.lines...)
+			t.torn = false
+		}
+		if !r.writer.append(t.key, p) {
+			r.dropped.Add(uint64(p.entries))
+		}
+		t.written(p.entries)
+	}
+	if seq > 0 {
+		r.writer.saveSeq(seq)
+	}
+	r.forget()
+	for _, b := range barriers {
+		close(b)
+	}
+}
+
+// forget takes the machines that said nothing for longest out of memory, when
+// it holds too much.
+func (r *Recorder) forget() {
+	if r.held.Load() <= int64(r.o.InMemory) {
+		return
+	}
+	r.mu.RLock()
+	all := make([]*track, 0, len(r.tracks))
+	for _, t := range r.tracks {
+		all = append(all, t)
+	}
+	r.mu.RUnlock()
+	type aged struct {
+		t  *track
+		at time.Time
+	}
+	ages := make([]aged, 0, len(all))
+	for _, t := range all {
+		ages = append(ages, aged{t, t.lastAt()})
+	}
+	slices.SortFunc(ages, func(a, b aged) int { return a.at.Compare(b.at) })
+	for _, a := range ages {
+		if r.held.Load() <= int64(r.o.InMemory)*3/4 {
+			return
+		}
+		r.held.Add(-int64(a.t.empty(r.o.Dir != "")))
+	}
+}
+
+// Held is the number of entries in memory.
+func (r *Recorder) Held() int { return int(r.held.Load()) }

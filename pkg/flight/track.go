@@ -1,0 +1,171 @@
+package flight
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"sync"
+	"time"
+)
+
+// track is what memory holds of one machine. What a machine writes on its
+// console must not push out what happened to it, so the two are kept apart.
+type track struct {
+	key string
+
+	loading sync.Mutex // held while the past is read
+	torn    bool       // the file ends in the middle of a line; the writer's own
+
+	mu       sync.Mutex
+	loaded   bool
+	events   ring
+	text     ring // syslog and console
+	count    int64
+	pending  int // entries on their way to the disk
+	followed int
+	newest   time.Time
+	grown    chan struct{} // closed at the next entry; nil when nobody waits
+}
+
+// numbered is an entry with its place in the order of arrival.
+type numbered struct {
+	n int64
+	Entry
+}
+
+// ring keeps the newest entries.
+type ring struct {
+	all  []numbered
+	head int // of the oldest, once all is full
+}
+
+// add reports whether the ring grew.
+func (g *ring) add(x numbered, limit int) bool {
+	if len(g.all) < limit {
+		g.all = append(g.all, x)
+		return true
+	}
+	g.all[g.head] = x
+	g.head = (g.head + 1) % len(g.all)
+	return false
+}
+
+// inOrder gives the oldest first.
+func (g *ring) inOrder() []numbered {
+	return append(slices.Clone(g.all[g.head:]), g.all[:g.head]...)
+}
+
+func (t *track) ringOf(s Source) *ring {
+	if s == Syslog || s == Console {
+		return &t.text
+	}
+	return &t.events
+}
+
+// add reports whether memory holds one entry more than before.
+func (t *track) add(e Entry, limit int, pending bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count++
+	if pending {
+		t.pending++
+	}
+	if e.At.After(t.newest) {
+		t.newest = e.At
+	}
+	if t.grown != nil {
+		close(t.grown)
+		t.grown = nil
+	}
+	return t.ringOf(e.Source).add(numbered{t.count, e}, limit)
+}
+
+// prepend puts the past before what arrived since, and gives how much memory
+// holds more than before.
+func (t *track) prepend(past []Entry, limit int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := len(t.events.all) + len(t.text.all)
+	since := append(t.events.inOrder(), t.text.inOrder()...)
+	seen := map[uint64]bool{0: true}
+	first := t.count + 1
+	for _, x := range since {
+		seen[x.Seq] = true
+		first = min(first, x.n)
+	}
+	t.events, t.text, t.loaded = ring{}, ring{}, true
+	for i, e := range past {
+		// What a daemon recorded and did not take down as recorded, before it
+		// was killed, is recorded once more by the next one.
+		if e.Seq != 0 && seen[e.Seq] {
+			continue
+		}
+		seen[e.Seq] = true
+		t.ringOf(e.Source).add(numbered{first - int64(len(past)-i), e}, limit)
+		if e.At.After(t.newest) {
+			t.newest = e.At
+		}
+	}
+	for _, x := range since {
+		t.ringOf(x.Source).add(x, limit)
+	}
+	return len(t.events.all) + len(t.text.all) - before
+}
+
+// fromStart is before every entry's number.
+const fromStart = math.MinInt64
+
+// after gives what arrived behind next and happened since; where that ends,
+// and what is closed when there is more.
+func (t *track) after(next int64, since time.Time) (news []Entry, last int64, grown <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := append(t.events.inOrder(), t.text.inOrder()...)
+	slices.SortFunc(all, func(a, b numbered) int { return cmp.Compare(a.n, b.n) })
+	for _, x := range all {
+		if x.n > next && !x.At.Before(since) {
+			news = append(news, x.Entry)
+		}
+	}
+	if t.grown == nil {
+		t.grown = make(chan struct{})
+	}
+	return news, t.count, t.grown
+}
+
+func (t *track) isLoaded() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.loaded
+}
+
+func (t *track) written(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending -= n
+}
+
+func (t *track) follow(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.followed += n
+}
+
+func (t *track) lastAt() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.newest
+}
+
+// empty takes a machine out of memory, unless somebody reads it or the disk
+// does not have all of it yet; it gives how many entries went.
+func (t *track) empty(onDisk bool) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.followed > 0 || t.pending > 0 {
+		return 0
+	}
+	gone := len(t.events.all) + len(t.text.all)
+	t.events, t.text, t.loaded = ring{}, ring{}, !onDisk
+	return gone
+}
