@@ -109,7 +109,7 @@ func (l *Library) serveFile(w http.ResponseWriter, r *http.Request, at location,
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	tag := sha256.Sum256([]byte(at.digest + "/" + at.name))
 	h.Set("ETag", fmt.Sprintf(`"%x"`, tag[:16]))
-	out := &pacedWriter{ResponseWriter: w, control: http.NewResponseController(w), stall: l.stall, cork: corkOf(r), readers: &l.readers}
+	out := &pacedWriter{ResponseWriter: w, control: http.NewResponseController(w), stall: l.stall, cork: corkOf(r), readers: &l.readers, turns: l.turns}
 	defer out.done()
 	http.ServeContent(out, r, "", time.Time{}, f)
 }

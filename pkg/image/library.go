@@ -64,6 +64,7 @@ type Library struct {
 	lock  *os.File
 
 	readers atomic.Int64 // downloads by sendfile under way
+	turns   turns        // of the downloads
 
 	ctx     context.Context // ends the verifications that run by themselves
 	cancel  context.CancelFunc
@@ -88,7 +89,7 @@ type metadata struct {
 // Open opens the library and removes what an interrupted Add left. It fails with ErrBusy if another
 // process has it open.
 func Open(cfg Config) (*Library, error) {
-	l := &Library{dir: cfg.Dir, log: cfg.Log, now: cfg.Now, stall: cfg.Stall, images: map[string]*stored{}}
+	l := &Library{dir: cfg.Dir, log: cfg.Log, now: cfg.Now, stall: cfg.Stall, images: map[string]*stored{}, turns: newTurns()}
 	if l.log == nil {
 		l.log = slog.Default()
 	}

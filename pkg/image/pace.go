@@ -25,6 +25,7 @@ type pacedWriter struct {
 	stall   time.Duration
 	cork    cork
 	readers *atomic.Int64 // the Library's
+	turns   turns         // the Library's
 }
 
 // extend ignores writers without deadlines, such as those of tests.
@@ -82,9 +83,11 @@ type pacedReaderFrom struct {
 func (p *pacedReaderFrom) ReadFrom(src io.Reader) (sent int64, err error) {
 	extent := src.(*io.LimitedReader)
 	for extent.N > 0 {
+		end := p.w.turns.take()
 		begin := time.Now()
 		p.w.extend()
 		n, err := p.to.ReadFrom(&io.LimitedReader{R: extent.R, N: min(extent.N, p.chunk)})
+		end()
 		sent += n
 		extent.N -= n
 		if err != nil || n == 0 {
