@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/bootplan"
 	"github.com/rackseed/rackseed/pkg/client"
 	"github.com/rackseed/rackseed/pkg/image"
+	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/ledger"
 	"github.com/rackseed/rackseed/pkg/lint"
@@ -85,10 +87,10 @@ func (c *core) composer() *bootplan.Composer {
 func nonce() string { return rand.Text() }
 
 // machineSide is what machines talk to.
-func (c *core) machineSide(loaders func(string) ([]byte, bool), neighbour neighbours, observe func(api.Served)) *api.Machine {
+func (c *core) machineSide(loaders func(string) ([]byte, bool), pace install.Pace, neighbour neighbours, observe func(api.Served)) *api.Machine {
 	return &api.Machine{
 		Ledger: c.ledger, Compose: c.composer(), Seal: c.box, Loaders: loaders, Images: c.library.Handler(),
-		Evidence: evidenceFolder(filepath.Join(c.dir, "evidence")), Log: c.log, Nonce: nonce, Neighbour: neighbour, Observe: observe,
+		Evidence: evidenceFolder(filepath.Join(c.dir, "evidence")), Log: c.log, Pace: pace, Nonce: nonce, Neighbour: neighbour, Observe: observe,
 	}
 }
 
@@ -106,7 +108,7 @@ func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *ap
 			return vet(composer, explain.server.Addr, s, machines)
 		},
 		Version: version, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,
-		Health: func() error { return nil },
+		Health: c.health, Ready: func() view.Health { return c.ready(serving()) },
 	}
 }
 
@@ -129,7 +131,7 @@ func siteImage(i image.Image) site.Image {
 	m := i.Media
 	return site.Image{
 		Name: i.Name, Digest: i.Hex(), Size: i.Size, Family: string(m.Family), Distro: m.Distro, Version: m.Version, Arch: m.Arch,
-		Label: m.Label, Kernel: m.Kernel, Initrd: m.Initrd, Stage2: m.Stage2, Repos: m.Repos, Added: i.Added,
+		Label: m.Label, Kernel: m.Kernel, Initrd: m.Initrd, Stage2: m.Stage2, Repos: m.Repos, Groups: m.Groups, Added: i.Added,
 	}
 }
 
@@ -168,7 +170,7 @@ func withState(ctx context.Context, g *globals, use func(*client.Client) error) 
 	defer func() { err = errors.Join(err, c.close()) }()
 	serving := func() view.Serving { return view.Serving{Note: "no daemon is running"} }
 	side := c.operatorSide(serving, &explainer{server: ipxe.Server{HTTP: "http://SERVER:8080"}})
-	jobs := c.jobRunner(false, dialers(redfish.Options{}))
+	jobs := c.jobRunner(false, dialers(redfish.Options{}), install.RealTime, netip.Addr{})
 	side.Jobs = jobs
 	return c.write(ctx, func(ctx context.Context) error {
 		running, stop := context.WithCancel(ctx)

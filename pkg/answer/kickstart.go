@@ -263,7 +263,7 @@ func (k *ks) packages(t *Target, d dialect) error {
 	if err != nil {
 		return err
 	}
-	k.section("%packages "+d.weakdeps, strings.Join(append([]string{"@core"}, names...), "\n")+"\n")
+	k.section("%packages "+d.weakdeps, strings.Join(append([]string{"@" + coreGroup}, names...), "\n")+"\n")
 	return nil
 }
 

@@ -6,6 +6,18 @@ import (
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
+// Groups are the package groups that an install of the image begins with.
+func Groups(image site.Image) []string {
+	if kind, err := KindOf(image.Family); err != nil || kind != Kickstart {
+		return nil
+	}
+	return []string{coreGroup}
+}
+
+// coreGroup holds what makes a system boot and answer (comps of Fedora, EL,
+// openEuler and Kylin).
+const coreGroup = "core"
+
 // Knows reports whether an answer file can be written for the release of an
 // image, before there is anything to write.
 func Knows(image site.Image) error {

@@ -34,7 +34,10 @@ type Media struct {
 	// Stage2 is anaconda's runtime image. Debian has none; Ubuntu's installer takes the whole ISO.
 	Stage2 string `json:"stage2,omitempty"`
 	// Repos are directories with package metadata: repodata for RPM, dists for apt; "." is the root.
-	Repos    []string `json:"repos,omitempty"`
+	Repos []string `json:"repos,omitempty"`
+	// Groups are the package groups and environments of RPM repositories; none if they could not
+	// be read.
+	Groups   []string `json:"groups,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 }
 

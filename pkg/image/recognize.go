@@ -163,6 +163,7 @@ func recognizeAnaconda(medium disc, m Media, info treeinfo) (Media, error) {
 		return Media{}, noBootFiles(m, "images/install.img", "LiveOS/squashfs.img")
 	}
 	m.findRPMRepos(medium, info)
+	m.findGroups(medium)
 	m.checkSums(medium, info)
 	return m, nil
 }

@@ -32,12 +32,18 @@ func with(base fstest.MapFS, list ...string) fstest.MapFS {
 	return medium
 }
 
+// A repository with one group.
+const (
+	index = `repodata/repomd.xml=<repomd><data type="group"><location href="repodata/comps.xml"/></data></repomd>`
+	core  = `repodata/comps.xml=<comps><group><id>core</id></group></comps>`
+)
+
 const kernelSum = "images/pxeboot/vmlinuz" // content equals name
 
 var (
 	pxeboot = files("images/pxeboot/vmlinuz", "images/pxeboot/initrd.img", "images/install.img")
-	el      = with(pxeboot, "BaseOS/repodata/repomd.xml", "AppStream/repodata/repomd.xml")
-	flat    = with(pxeboot, "repodata/repomd.xml")
+	el      = with(pxeboot, "BaseOS/"+index, "BaseOS/"+core, "AppStream/"+index, "AppStream/"+core)
+	flat    = with(pxeboot, index, core)
 )
 
 // elTreeinfo is laid out as productmd writes it.
@@ -92,7 +98,11 @@ initrd = images/pxeboot/initrd.img
 
 func TestRecognize(t *testing.T) {
 	anaconda := func(family Family, distro, version, arch string, repos ...string) Media {
-		return Media{Family: family, Distro: distro, Version: version, Arch: arch,
+		var groups []string
+		if len(repos) > 0 {
+			groups = []string{"core"}
+		}
+		return Media{Groups: groups, Family: family, Distro: distro, Version: version, Arch: arch,
 			Kernel: "images/pxeboot/vmlinuz", Initrd: "images/pxeboot/initrd.img", Stage2: "images/install.img", Repos: repos}
 	}
 	apt := func(family Family, distro, version, codename, arch, kernel, initrd string) Media {

@@ -34,7 +34,23 @@ func (r *run) checkImages(library []site.Image) {
 				r.fail("image-without-packages", path, "add the DVD ISO", "image %s has no repodata: there is nothing to install from", have.Name)
 			}
 		}
+		r.checkGroups(have)
 		r.checkMachines(have)
+	}
+}
+
+// checkGroups finds a remastered medium that lost the list of its groups: its
+// installer stops at the first of them. Media whose list is packed in a way
+// that the library does not read have no groups here, and pass.
+func (r *run) checkGroups(have site.Image) {
+	if len(have.Groups) == 0 {
+		return
+	}
+	for _, group := range answer.Groups(have) {
+		if !slices.Contains(have.Groups, group) {
+			r.fail("image-without-group", "images."+have.Name, "add the vendor's medium; or give repositories their groups again: createrepo_c --groupfile comps.xml",
+				"the repositories of image %s have no package group %s, with which every install of it begins", have.Name, group)
+		}
 	}
 }
 

@@ -102,6 +102,9 @@ func bmcFields(b site.BMC) []string {
 			out = append(out, f.key+": "+f.value)
 		}
 	}
+	if b.MAC != (site.MAC{}) {
+		out = append(out, "mac: "+b.MAC.String())
+	}
 	switch p := b.Password; {
 	case p.Env != "":
 		out = append(out, "password: {env: "+quote(p.Env)+"}")

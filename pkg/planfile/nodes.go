@@ -42,7 +42,8 @@ func (d *decoder) nodes(n ast.Node) []site.Node {
 func (d *decoder) entry(n ast.Node, place string) []site.Node {
 	var shared site.Node
 	shared.Place = place
-	var name, rack, unit, mac, nics, serial, uuid, addresses, bmcAddress ast.Node
+	var name, rack, unit, mac, nics, serial, uuid, addresses ast.Node
+	var bmc ownBMC
 	d.object(n, "a node", []field{
 		{"name", keep(&name)},
 		{"role", d.into(&shared.Role, "role")},
@@ -53,7 +54,7 @@ func (d *decoder) entry(n ast.Node, place string) []site.Node {
 		{"serial", keep(&serial)},
 		{"uuid", keep(&uuid)},
 		{"addresses", keep(&addresses)},
-		{"bmc", func(n ast.Node) { shared.BMC = d.bmc(n, "bmc", &bmcAddress) }},
+		{"bmc", func(n ast.Node) { shared.BMC = d.bmc(n, "bmc", &bmc) }},
 		{"disks", func(n ast.Node) { shared.Disks = d.disks(n) }},
 		{"hardware", func(n ast.Node) { shared.Hardware = d.hardware(n) }},
 		{"image", d.into(&shared.Image, "image")},
@@ -79,7 +80,8 @@ func (d *decoder) entry(n ast.Node, place string) []site.Node {
 	d.dealSerials(serial, nodes)
 	d.deal(uuid, "uuid", nodes, func(i int, v ast.Node) { nodes[i].UUID = d.uuid(v) })
 	d.dealAddresses(addresses, nodes)
-	d.dealBMCs(bmcAddress, nodes)
+	d.dealBMCs(bmc.address, nodes)
+	d.deal(bmc.mac, "bmc.mac", nodes, func(i int, v ast.Node) { nodes[i].BMC.MAC = d.mac(v) })
 	return nodes
 }
 

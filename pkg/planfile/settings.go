@@ -22,7 +22,9 @@ func (d *decoder) plan(root ast.Node) *site.Plan {
 		{"bmc", func(n ast.Node) { p.BMC = d.bmc(n, "bmc", nil) }},
 		{"roles", func(n ast.Node) { p.Roles = named(d, n, "roles", d.role) }},
 		{"openstack", func(n ast.Node) { p.OpenStack = d.openstack(n) }},
+		{"webhooks", func(n ast.Node) { p.Webhooks = d.webhooks(n) }},
 		{"repositories", func(n ast.Node) { p.Repositories = named(d, n, "repositories", d.repository) }},
+		{"discovery", func(n ast.Node) { p.Discovery = d.discovery(n) }},
 		{"nodes", keep(&nodes)},
 	})
 	if nodes != nil {
@@ -120,16 +122,19 @@ func (d *decoder) medium(n ast.Node, what string) site.Medium {
 	return m
 }
 
-// bmc reads the defaults of the site, or with address the BMC of a node.
-func (d *decoder) bmc(n ast.Node, what string, address *ast.Node) site.BMC {
+// ownBMC is what of a BMC belongs to one machine, and is dealt out to a run.
+type ownBMC struct{ address, mac ast.Node }
+
+// bmc reads the defaults of the site, or with own the BMC of a node.
+func (d *decoder) bmc(n ast.Node, what string, own *ownBMC) site.BMC {
 	var b site.BMC
 	fields := []field{
 		{"protocol", d.into(&b.Protocol, "protocol")},
 		{"username", d.into(&b.Username, "username")},
 		{"password", func(n ast.Node) { b.Password = d.password(n) }},
 	}
-	if address != nil {
-		fields = append(fields, field{"address", keep(address)})
+	if own != nil {
+		fields = append(fields, field{"address", keep(&own.address)}, field{"mac", keep(&own.mac)})
 	}
 	d.object(n, what, fields)
 	return b

@@ -142,6 +142,7 @@ func (c *checker) checkIdentity(path string, n *Node, ids identities) {
 		}
 		ids.macs[m] = n
 	}
+	c.checkBMCMAC(path+".bmc.mac", n, ids.macs)
 	c.checkSerial(path+".serial", n, ids.serials)
 	if n.UUID.IsZero() {
 		return
@@ -152,6 +153,21 @@ func (c *checker) checkIdentity(path string, n *Node, ids identities) {
 		c.fail("uuid-duplicate", path+".uuid", "read the UUID of both machines again", "%s and %s both have UUID %s", other.Name, n.Name, n.UUID)
 	}
 	ids.uuids[n.UUID] = n
+}
+
+// checkBMCMAC finds a BMC that shares its MAC with a NIC or another BMC: one
+// of the two was copied from the wrong line of a label.
+func (c *checker) checkBMCMAC(path string, n *Node, macs map[MAC]*Node) {
+	m := n.BMC.MAC
+	if m == (MAC{}) {
+		return
+	}
+	if other, taken := macs[m]; taken && other == n {
+		c.fail("mac-duplicate", path, "read the label again: a BMC has a MAC of its own, also on a port that it shares", "the BMC of %s has MAC %s, as one of its NICs has", n.Name, m)
+	} else if taken {
+		c.fail("mac-duplicate", path, "read the label of both machines again", "the BMC of %s has MAC %s, which %s has already", n.Name, m, other.Name)
+	}
+	macs[m] = n
 }
 
 func (c *checker) checkSerial(path string, n *Node, serials map[string]*Node) {
@@ -269,9 +285,9 @@ func (c *checker) checkUnaddressed(path string, n *Node) {
 
 func (c *checker) checkBMC(path string, b BMC) {
 	switch b.Protocol {
-	case "", "redfish", "ipmi":
+	case "", "auto", "redfish", "ipmi":
 	default:
-		c.fail("bmc-protocol-unknown", path+".protocol", "use redfish or ipmi", "%q is not a BMC protocol", b.Protocol)
+		c.fail("bmc-protocol-unknown", path+".protocol", "use auto, redfish or ipmi", "%q is not a BMC protocol", b.Protocol)
 	}
 	given := 0
 	for _, v := range []string{b.Password.Env, b.Password.File, b.Password.Sealed.Reveal()} {

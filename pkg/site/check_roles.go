@@ -2,6 +2,7 @@ package site
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -44,6 +45,9 @@ func (c *checker) checkRoleNetworks(path, role string, r Role) {
 		}
 		if c.onlyIPMI(network) {
 			c.fail("host-in-bmc-network", path+"."+network, "leave it to the BMC, or give the network another role as well", "role %s puts its hosts on network %s, which is for BMCs", role, network)
+		}
+		if tagged := fmt.Sprintf("%s.%d", device, n.VLAN); validInterface(device) && !c.untagged(network) && !validInterface(tagged) {
+			c.fail("interface-name-malformed", path+"."+network, "give "+device+" a shorter name", "network %s of role %s is on interface %s, and the kernel takes 15 characters", network, role, tagged)
 		}
 		if bond, ok := r.Bonds[device]; ok && bond.MTU > 0 && mtuOf(n) > bond.MTU {
 			c.fail("mtu-order", "roles."+role+".bonds."+device+".mtu", "raise the MTU of the bond, or leave it out: it follows its networks", "bond %s of role %s has MTU %d, and network %s on it has %d", device, role, bond.MTU, network, mtuOf(n))

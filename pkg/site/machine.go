@@ -38,6 +38,9 @@ type Machine struct {
 	BMC        BMCKnown   `json:"bmc,omitzero"`
 
 	Inventories []Inventory `json:"inventories,omitempty"` // the latest of each source
+	AdoptedBy   string      `json:"adopted_by,omitempty"`  // the rule or the operator
+
+	Discovery DiscoveryAsk `json:"discovery,omitzero"` // wanted at its next network boot
 }
 
 // Arming is the second key for a disk; the first is the plan.
@@ -93,6 +96,7 @@ type Image struct {
 	Initrd  string    `json:"initrd"` // path inside the image
 	Stage2  string    `json:"stage2,omitempty"`
 	Repos   []string  `json:"repos,omitempty"`
+	Groups  []string  `json:"groups,omitempty"` // package groups; none if they are not known
 	Added   time.Time `json:"added"`
 }
 
@@ -110,6 +114,8 @@ type Stranger struct {
 	Arch  string    `json:"arch,omitempty"`
 	Class string    `json:"class,omitempty"`
 	First time.Time `json:"first"`
+
+	Hostname string `json:"hostname,omitempty"` // DHCP option 12, printable bytes only
 
 	Inventory *Inventory `json:"inventory,omitempty"` // once it was discovered
 }

@@ -24,8 +24,10 @@ type Settings struct {
 	BMC       BMC                `json:"bmc"`
 	Roles     map[string]Role    `json:"roles,omitempty"`
 	OpenStack OpenStack          `json:"openstack,omitzero"`
+	Discovery Discovery          `json:"discovery,omitzero"`
 
 	Repositories map[string]Repository `json:"repositories,omitempty"`
+	Webhooks     []Webhook             `json:"webhooks,omitempty"`
 	// Profiles are the texts of the role profiles that the site brought, by
 	// name. They are kept with the plan because it cannot be carried out
 	// without them.
@@ -175,6 +177,7 @@ type BMC struct {
 	Protocol string    `json:"protocol,omitempty"`
 	Username string    `json:"username,omitempty"`
 	Password SecretRef `json:"password"`
+	MAC      MAC       `json:"mac,omitzero"` // of its own port, for the hand-over and to find it twice
 }
 
 // Role is what a group of machines must become.
@@ -206,6 +209,9 @@ type Node struct {
 	Image     string                `json:"image,omitempty"` // overrides the role's
 	LocalBoot LocalBoot             `json:"local_boot,omitempty"`
 	Set       map[string]any        `json:"set,omitempty"`
+
+	// Adopted says that `rackseed node adopt` or a rule made it, not the plan file.
+	Adopted bool `json:"adopted,omitempty"`
 
 	// Place is the YAML path of the entry that this node was expanded from,
 	// nodes[3]; it leads findings back to the file and is not stored.

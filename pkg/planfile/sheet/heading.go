@@ -27,13 +27,13 @@ const (
 	KeyBMCAddress  Key = "bmc_ip"
 	KeyBMCUser     Key = "bmc_user"
 	KeyBMCPassword Key = "bmc_password"
+	KeyBMCMAC      Key = "bmc_mac"
 	KeyMemory      Key = "ram"
 	KeyIgnore      Key = "ignore"
 
 	KeyAsset  Key = "asset"
 	KeyRoom   Key = "room"
 	KeyModel  Key = "model"
-	KeyBMCMAC Key = "bmc_mac"
 	KeyCPU    Key = "cpu"
 	KeyDisks  Key = "disks"
 	KeyOS     Key = "os"
@@ -59,7 +59,7 @@ func Headings() map[Key][]string {
 		KeyAsset:       {"资产编号", "资产号", "assettag", "asset", "assetnumber"},
 		KeyRoom:        {"机房", "机房名称", "数据中心", "room", "datacenter", "site"},
 		KeyModel:       {"型号", "品牌型号", "设备类型", "设备型号", "品牌", "厂商", "model", "vendor", "manufacturer", "devicetype"},
-		KeyBMCMAC:      {"带外mac", "oobmac", "bmcmac", "ipmimac"},
+		KeyBMCMAC:      {"带外mac", "带外mac地址", "bmcmac地址", "ibmcmac", "ibmcmac地址", "oobmac", "bmcmac", "bmcmacaddress", "ipmimac", "ipmimacaddress"},
 		KeyCPU:         {"cpu型号", "cpu数量", "cpu", "cpus", "处理器", "cpu核数", "cores"},
 		KeyDisks:       {"硬盘", "磁盘", "系统盘", "数据盘", "disks", "disk", "disksize"},
 		KeyOS:          {"操作系统", "系统版本", "os", "operatingsystem"},
@@ -216,7 +216,7 @@ func (r *reader) given(heading, value string) (Key, string, *problem) {
 }
 
 func keyList() string {
-	keys := []Key{KeyHostname, KeyRole, KeyRack, KeyU, KeySerial, KeyUUID, KeyMAC, KeyBMCAddress, KeyBMCUser, KeyBMCPassword, KeyMemory, KeyIgnore}
+	keys := []Key{KeyHostname, KeyRole, KeyRack, KeyU, KeySerial, KeyUUID, KeyMAC, KeyBMCAddress, KeyBMCUser, KeyBMCPassword, KeyBMCMAC, KeyMemory, KeyIgnore}
 	words := make([]string, len(keys))
 	for i, k := range keys {
 		words[i] = string(k)
@@ -227,7 +227,7 @@ func keyList() string {
 // taken reports whether a plan has a place for the key.
 func (k Key) taken() bool {
 	switch k {
-	case KeyHostname, KeyRole, KeyRack, KeyU, KeySerial, KeyUUID, KeyMAC, KeyAddress, KeyBMCAddress, KeyBMCUser, KeyBMCPassword, KeyMemory:
+	case KeyHostname, KeyRole, KeyRack, KeyU, KeySerial, KeyUUID, KeyMAC, KeyAddress, KeyBMCAddress, KeyBMCUser, KeyBMCPassword, KeyBMCMAC, KeyMemory:
 		return true
 	default:
 		return false

@@ -191,7 +191,7 @@ func over(at *site.Node, row *Row) (merged site.Node, replaced string) {
 		replaced = fmt.Sprintf("MAC address %s, was %s", macs(s.MACs), macs(n.MACs))
 	}
 	if replaced != "" {
-		n.UUID = site.UUID{}
+		n.UUID, n.BMC.MAC = site.UUID{}, site.MAC{}
 		if len(s.MACs) > 0 {
 			n.MACs = nil
 		}
@@ -209,6 +209,9 @@ func over(at *site.Node, row *Row) (merged site.Node, replaced string) {
 	}
 	if slices.ContainsFunc(s.MACs, func(m site.MAC) bool { return !slices.Contains(n.MACs, m) }) {
 		n.MACs = s.MACs // a sheet with only the NIC that boots says nothing of the others
+	}
+	if s.BMC.MAC != (site.MAC{}) {
+		n.BMC.MAC = s.BMC.MAC
 	}
 	if s.BMC.Password != (site.SecretRef{}) {
 		n.BMC.Password = s.BMC.Password
@@ -257,6 +260,7 @@ func fieldChanges(a, b *site.Node) []FieldChange {
 		add("addresses."+network, address(a.Addresses[network]), address(b.Addresses[network]))
 	}
 	add("bmc.address", a.BMC.Address, b.BMC.Address)
+	add("bmc.mac", macOf(a.BMC.MAC), macOf(b.BMC.MAC))
 	add("bmc.username", a.BMC.Username, b.BMC.Username)
 	add("bmc.password", reference(a.BMC.Password), reference(b.BMC.Password))
 	add("hardware.memory", number(a.Hardware.Memory), number(b.Hardware.Memory))
@@ -290,6 +294,13 @@ func macs(list []site.MAC) string {
 		out[i] = m.String()
 	}
 	return strings.Join(out, " ")
+}
+
+func macOf(m site.MAC) string {
+	if m == (site.MAC{}) {
+		return ""
+	}
+	return m.String()
 }
 
 func reference(r site.SecretRef) string {

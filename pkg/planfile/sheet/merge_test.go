@@ -3,10 +3,12 @@ package sheet
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"github.com/rackseed/rackseed/pkg/planfile"
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
@@ -118,6 +120,9 @@ func planOf(t *rapid.T) *site.Plan {
 		for j := range rapid.IntRange(0, 3).Draw(t, "macs") {
 			n.MACs = append(n.MACs, site.MAC{0x52, 0x54, rapid.Byte().Draw(t, "mac"), 0, byte(i), byte(j)})
 		}
+		if rapid.Bool().Draw(t, "BMC has a MAC") {
+			n.BMC.MAC = site.MAC{0x52, 0x54, 1, 1, byte(i), 0xff}
+		}
 		if rapid.Bool().Draw(t, "has memory") {
 			n.Hardware.Memory = rapid.Int64Range(1, 4<<20).Draw(t, "MiB") << 20
 		}
@@ -132,6 +137,38 @@ func planOf(t *rapid.T) *site.Plan {
 		p.Nodes = append(p.Nodes, n)
 	}
 	return p
+}
+
+// TestSheetOfALargeSite: a plan that lost its machines gets them back from the
+// sheet that was written of it, as far as a sheet can say.
+func TestSheetOfALargeSite(t *testing.T) {
+	text, err := os.ReadFile("../../../examples/guangzhou.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := planfile.Parse("guangzhou.yaml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := XLSX("machines", Sheet(doc.Plan, Chinese))
+	if err != nil {
+		t.Fatal(err)
+	}
+	grids, err := Grids(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := &site.Plan{Settings: doc.Plan.Settings}
+	table := Read(grids, Options{Plan: empty})
+	m := MergeInto(empty, table, MergeOptions{})
+	if HasErrors(table.Findings) || len(m.Findings) > 0 || len(m.Nodes) != 526 {
+		t.Fatalf("%d machines, %v %v", len(m.Nodes), table.Findings, m.Findings)
+	}
+	for i := range m.Nodes {
+		if diff := fieldChanges(&doc.Plan.Nodes[i], &m.Nodes[i]); len(diff) > 0 || m.Nodes[i].Name != doc.Plan.Nodes[i].Name {
+			t.Fatalf("%s became %s: %v", doc.Plan.Nodes[i].Name, m.Nodes[i].Name, diff)
+		}
+	}
 }
 
 // TestRoundTrip: whatever the plan, the sheet that is written of it changes

@@ -215,6 +215,8 @@ func (r *reader) value(row *Row, c *Column, cell Cell, runs map[int]*pending) *p
 		n.BMC.Address, p = parseBMCAddress(cell)
 	case KeyBMCUser:
 		n.BMC.Username = text
+	case KeyBMCMAC:
+		n.BMC.MAC, p = parseMAC(cell)
 	case KeyBMCPassword:
 		row.Password, row.rounded = site.Secret(cell.Raw), cell.Number // as it stands: a blank or an apostrophe may belong to it
 	case KeyMemory:
@@ -331,6 +333,9 @@ func (r *reader) duplicates() {
 		}
 		for _, m := range n.MACs {
 			claim(i, string(KeyMAC), "MAC address "+m.String())
+		}
+		if n.BMC.MAC != (site.MAC{}) {
+			claim(i, string(KeyBMCMAC), "MAC address "+n.BMC.MAC.String())
 		}
 		for network, a := range n.Addresses {
 			claim(i, string(KeyAddress)+" "+network, "address "+a.String())

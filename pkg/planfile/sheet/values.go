@@ -36,6 +36,19 @@ func parseMACs(c Cell) ([]site.MAC, *problem) {
 	return out, nil
 }
 
+// parseMAC reads the one address of a BMC.
+func parseMAC(c Cell) (site.MAC, *problem) {
+	macs, p := parseMACs(c)
+	switch {
+	case p != nil:
+		return site.MAC{}, p
+	case len(macs) != 1:
+		return site.MAC{}, &problem{"mac-malformed", fmt.Sprintf("%q has %d MAC addresses, and a BMC has one", c.text(), len(macs)), "keep the one of the BMC; those of NICs go to a column of their own"}
+	default:
+		return macs[0], nil
+	}
+}
+
 func mangledMAC(c Cell, text string) *problem {
 	switch {
 	case exponent.MatchString(text):

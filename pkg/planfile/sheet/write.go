@@ -29,13 +29,13 @@ func Sheet(p *site.Plan, lang Lang) [][]string {
 	headings := map[Key][2]string{
 		KeyHostname: {"主机名", "hostname"}, KeyRole: {"角色", "role"}, KeyRack: {"机柜", "rack"}, KeyU: {"U位", "U"},
 		KeySerial: {"序列号", "serial"}, KeyUUID: {"UUID", "UUID"}, KeyMAC: {"MAC地址", "MAC"},
-		KeyBMCAddress: {"带外IP", "BMC IP"}, KeyBMCUser: {"带外用户", "bmc_user"}, KeyMemory: {"内存", "memory"},
+		KeyBMCAddress: {"带外IP", "BMC IP"}, KeyBMCUser: {"带外用户", "bmc_user"}, KeyBMCMAC: {"带外MAC", "BMC MAC"}, KeyMemory: {"内存", "memory"},
 	}
 	at := 0
 	if lang == English {
 		at = 1
 	}
-	keys := []Key{KeyHostname, KeyRole, KeyRack, KeyU, KeySerial, KeyUUID, KeyMAC, KeyBMCAddress, KeyBMCUser, KeyMemory}
+	keys := []Key{KeyHostname, KeyRole, KeyRack, KeyU, KeySerial, KeyUUID, KeyMAC, KeyBMCAddress, KeyBMCMAC, KeyBMCUser, KeyMemory}
 	networks := usedNetworks(p)
 	var heading []string
 	for _, k := range keys {
@@ -51,7 +51,7 @@ func Sheet(p *site.Plan, lang Lang) [][]string {
 		if rack == "" {
 			rack = "-" // an empty cell stands for the rack of the row above
 		}
-		row := []string{n.Name, n.Role, rack, number(int64(n.U)), n.Serial, uuid(n.UUID), macs(n.MACs), n.BMC.Address, n.BMC.Username, memory(n.Hardware.Memory)}
+		row := []string{n.Name, n.Role, rack, number(int64(n.U)), n.Serial, uuid(n.UUID), macs(n.MACs), n.BMC.Address, macOf(n.BMC.MAC), n.BMC.Username, memory(n.Hardware.Memory)}
 		for _, name := range networks {
 			row = append(row, address(n.Addresses[name]))
 		}
