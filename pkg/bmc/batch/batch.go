@@ -300,7 +300,11 @@ func (r *run) converse(ctx context.Context, i int, do conversation) error {
 	if err != nil {
 		return fmt.Errorf("opening a session: %w", err)
 	}
-	s := &Session{Driver: d, Target: t, Patience: r.o.Patience, Issued: slices.Clone(r.issued[i])}
+	s := &Session{Driver: d, Target: t, Patience: r.o.Patience, Issued: slices.Clone(r.issued[i]), Around: r.o.Around}
+	if t.Protocol == bmc.Auto || t.Protocol == "" {
+		s.other = func(ctx context.Context) (bmc.Driver, error) { return r.other(ctx, t, d) }
+	}
+	s.note = func(ctx context.Context, what string) error { return r.note(ctx, t.Name, what) }
 	s.before = func(ctx context.Context, a bmc.PowerAction) error {
 		if err := r.gate.wait(ctx, r.o, a); err != nil {
 			return err
@@ -324,6 +328,18 @@ func (r *run) converse(ctx context.Context, i int, do conversation) error {
 		res.Steps = append(res.Steps, bmc.Step{What: "logging out", Err: closing.Error()})
 	}
 	return err
+}
+
+// note puts a step on record, and before the eyes of whoever watches.
+func (r *run) note(ctx context.Context, target, what string) error {
+	r.say(Change{Target: target, Phase: Running, What: what})
+	if r.o.Note == nil {
+		return nil
+	}
+	if err := r.o.Note(ctx, target, what); err != nil {
+		return fmt.Errorf("recording %q: %w", what, err)
+	}
+	return nil
 }
 
 // other opens a session by the protocol that d does not speak. A BMC is talked
