@@ -32,6 +32,10 @@ type Target struct {
 	Username string
 	Password site.Secret
 	Known    Known
+
+	// PasswordOnly asks for a session that can do no more than SetPassword,
+	// which a BMC gives that wants its password changed first.
+	PasswordOnly bool
 }
 
 // Known is what earlier conversations found out about a BMC. It saves the
@@ -83,6 +87,7 @@ var (
 	ErrUnsupported = errors.New("the BMC cannot do that")
 	ErrLogin       = errors.New("the BMC refuses user name or password")
 	ErrChangeFirst = errors.New("the BMC wants its password changed before anything else")
+	ErrLocked      = errors.New("the BMC has locked the account, or lets nobody log in for a while")
 	ErrUnreachable = errors.New("the BMC does not answer")
 	ErrCertificate = errors.New("the BMC shows another certificate than before")
 	ErrUntrusted   = errors.New("the BMC's certificate is not one that the given CA vouches for")

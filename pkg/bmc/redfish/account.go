@@ -36,25 +36,6 @@ func (d *driver) SetPassword(ctx context.Context, user string, password site.Sec
 	return nil
 }
 
-// ChangePassword changes the password of the account that logs in, also where
-// the BMC lets it do nothing else (bmc.ErrChangeFirst of Dial): one that comes
-// from the factory, or whose password an administrator has set.
-func ChangePassword(ctx context.Context, t bmc.Target, o Options, next site.Secret) (err error) {
-	d, err := newDriver(t, o)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closing := d.Close(ctx); err == nil {
-			err = closing
-		}
-	}()
-	if err := d.enter(ctx); err != nil {
-		return fmt.Errorf("%s by Redfish: %w", t.Address, err)
-	}
-	return d.SetPassword(ctx, t.Username, next)
-}
-
 // account finds an account by its user name. A BMC that wants the password
 // changed first does not show the list, and says where the account is.
 func (d *driver) account(ctx context.Context, user string) (string, error) {

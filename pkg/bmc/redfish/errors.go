@@ -146,6 +146,8 @@ func (d *driver) refusal(what string, answer *common.Error) error {
 		f.full = true
 	case f.says("PasswordChangeRequired"):
 		f.kinds = []error{bmc.ErrChangeFirst, bmc.ErrLogin}
+	case code == http.StatusTooManyRequests, (code == http.StatusUnauthorized || code == http.StatusForbidden) && locks(said):
+		f.kinds = []error{bmc.ErrLocked, bmc.ErrLogin}
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		f.kinds = []error{bmc.ErrLogin}
 	case code == http.StatusServiceUnavailable:
@@ -164,6 +166,19 @@ func (d *driver) refusal(what string, answer *common.Error) error {
 	}
 	f.text = d.redact(f.text)
 	return f
+}
+
+// locks recognises the words for a BMC that listens to no more logins: there
+// is no message for it in the registries of the DMTF. RAC0212 is an iDRAC's
+// login that is delayed (iDRAC8 User's Guide, table 7).
+func locks(said []string) bool {
+	text := strings.ToLower(strings.Join(said, " "))
+	for _, word := range []string{"locked", "lockout", "lock out", "rac0212", "login delayed", "too many"} {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // infos is a list, or its only element.

@@ -134,12 +134,15 @@ func (d *driver) open(ctx context.Context) error {
 	if err := d.enter(ctx); err != nil {
 		return err
 	}
-	if err := d.findSystem(ctx); err != nil {
-		return err
-	}
 	d.known.Protocol = bmc.Redfish
 	if seen := d.trust.fingerprint(); seen != "" {
 		d.known.Certificate = seen
+	}
+	if d.target.PasswordOnly {
+		return nil
+	}
+	if err := d.findSystem(ctx); err != nil {
+		return err
 	}
 	if d.known.Manufacturer == "" && d.known.Model == "" || d.known.Firmware == "" && d.options.Recipes.AsksFirmware(d.machine()) {
 		return d.identify(ctx)
