@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -13,14 +14,16 @@ import (
 	"github.com/rackseed/rackseed/pkg/bmc"
 	"github.com/rackseed/rackseed/pkg/bmc/job"
 	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 )
 
 // jobRunner runs jobs on the log of this core. The owner of the log, which a
 // daemon is, goes on with what its predecessor left.
-func (c *core) jobRunner(owner bool, dial bmc.Dialer) *job.Runner {
+func (c *core) jobRunner(owner bool, dial bmc.Dialer, pace install.Pace, server netip.Addr) *job.Runner {
 	secrets := passwords{box: c.box}
+	composer := c.composer()
 	return job.New(job.Config{
 		State: c.ledger.State, Now: c.ledger.Now,
 		Do: func(ctx context.Context, decide func(*site.State, time.Time) ([]site.Body, error)) (*site.State, error) {
@@ -28,6 +31,8 @@ func (c *core) jobRunner(owner bool, dial bmc.Dialer) *job.Runner {
 		},
 		Target: func(s *site.State, m *site.Machine) (bmc.Target, error) { return targetOf(s, m, secrets.reveal, false) },
 		Dial:   dial, NewID: func() string { return "j-" + strings.ToLower(rand.Text()[:10]) }, Log: c.log, Owner: owner,
+		Changed: c.ledger.Changed, Pace: pace,
+		Vet: func(s *site.State, machines []*site.Machine) error { return vet(composer, server, s, machines) },
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ipxe/loaders"
 	"github.com/rackseed/rackseed/pkg/site"
 )
@@ -31,6 +32,7 @@ type serveOptions struct {
 	tftpPort   uint16
 	dhcpPort   int
 	bootPort   int // proxyDHCP's second port, 4011
+	pace       install.Pace
 	ownLAN     bool
 	verbose    bool
 }
@@ -66,6 +68,8 @@ other DHCP servers on the wire, and refuses to start if there is one.`,
 	f.IntVar(&o.dhcpPort, "dhcp-port", 67, "DHCP port; another one serves relays that follow RFC 8357")
 	f.IntVar(&o.bootPort, "boot-port", 4011, "second port of proxyDHCP")
 	f.BoolVar(&o.ownLAN, "i-own-this-lan", false, "serve addresses even where another DHCP server answers")
+	f.Float64Var((*float64)(&o.pace), "pace", 1, "divide every deadline by this, for simulated machines that are so much faster than real ones")
+	_ = f.MarkHidden("pace") // it is defined
 	f.BoolVar(&o.verbose, "verbose", false, "log every decision")
 	return c
 }

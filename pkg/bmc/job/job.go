@@ -4,6 +4,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,13 @@ type Config struct {
 	Boot    func(node string, since time.Time) (bmc.Sign, bool)
 	Image   func(t bmc.Target, name string) (string, error)
 	Fetches func(url string, since time.Time) (clients []batch.Fetch, ours bool)
+
+	// Changed is closed at the next commit, as ledger.Ledger's is.
+	Changed func() <-chan struct{}
+	// Vet says why machines that are about to be armed could not be installed.
+	Vet func(s *site.State, machines []*site.Machine) error
+	// Pace divides the deadlines of installs.
+	Pace install.Pace
 
 	// Owner has unfinished jobs of the log go on at the start, and leaves jobs
 	// that run at the end to the next start. Without it, a job ends with the
@@ -95,15 +103,15 @@ func (r *Runner) takeOver(ctx context.Context) {
 		if !j.Running() {
 			continue
 		}
-		task, err := batch.Parse(j.Verb, j.Args)
-		away := time.Duration(0)
+		task, err := r.task(j.ID, j.By, j.Verb, j.Args, view.JobOptions(j.Options))
+		away, limit := time.Duration(0), staleAfter(j)
 		_, doErr := r.c.Do(ctx, func(s *site.State, now time.Time) ([]site.Body, error) {
-			if away = now.Sub(j.Active); away < stale && err == nil {
+			if away = now.Sub(j.Active); away < limit && err == nil {
 				return nil, nil
 			}
 			return []site.Body{site.JobEnded{ID: j.ID, Reason: fmt.Sprintf("the daemon was away for %s", away.Round(time.Second))}}, nil
 		})
-		if doErr != nil || err != nil || away >= stale {
+		if doErr != nil || err != nil || away >= limit {
 			r.c.Log.Warn("an unfinished job does not go on by itself", "job", j.ID, "away", away, "error", errors.Join(err, doErr))
 			continue
 		}
@@ -112,6 +120,15 @@ func (r *Runner) takeOver(ctx context.Context) {
 			r.c.Log.Warn("an unfinished job waits for the next start", "job", j.ID, "error", err)
 		}
 	}
+}
+
+// staleAfter is how long a daemon may have been away for a job to go on by
+// itself. Whoever armed machines for hours means it for hours.
+func staleAfter(j *site.Job) time.Duration {
+	if j.Verb == Install {
+		return max(stale, cmp.Or(j.Options.Window, install.DefaultArming))
+	}
+	return stale
 }
 
 // Start begins a job, or has one that ended go on.
@@ -124,13 +141,14 @@ func (r *Runner) Start(ctx context.Context, req view.JobRequest) (view.Job, erro
 	if req.Resume != "" {
 		return r.resume(ctx, req)
 	}
-	task, err := batch.Parse(req.Verb, req.Args)
+	id := r.c.NewID()
+	task, err := r.task(id, req.By, req.Verb, req.Args, req.Options)
 	if err != nil {
 		return view.Job{}, view.Misuse(err.Error())
 	}
-	job := view.Job{ID: r.c.NewID(), Verb: req.Verb, Args: req.Args, By: req.By, State: "running"}
+	job := view.Job{ID: id, Verb: req.Verb, Args: req.Args, By: req.By, State: "running"}
 	prepare := func(s *site.State) ([]site.Body, error) {
-		machines, err := pick(s, req, task)
+		machines, err := r.pick(s, req, task)
 		if err != nil {
 			return nil, err
 		}
@@ -139,7 +157,13 @@ func (r *Runner) Start(ctx context.Context, req view.JobRequest) (view.Job, erro
 			bodies = append(bodies, site.JobQueued{ID: job.ID, Verb: req.Verb, Args: req.Args, Targets: namesOf(machines), Options: site.JobOptions(req.Options), By: req.By})
 		}
 		job.Results = waiting(s, machines)
+		if req.Verb == Install {
+			describe(s, machines, job.Results)
+		}
 		return append(bodies, pinned(machines, req.Pin)...), nil
+	}
+	if err := r.vetInstall(req); err != nil {
+		return view.Job{}, err
 	}
 	if req.DryRun {
 		_, err = prepare(r.c.State())
@@ -170,7 +194,7 @@ func (r *Runner) resume(ctx context.Context, req view.JobRequest) (view.Job, err
 	if l := r.find(j.ID); l != nil && j.Running() {
 		return l.view(), nil
 	}
-	task, err := batch.Parse(j.Verb, j.Args)
+	task, err := r.task(j.ID, j.By, j.Verb, j.Args, view.JobOptions(j.Options))
 	if err != nil {
 		return view.Job{}, view.Misuse(err.Error())
 	}
@@ -195,7 +219,7 @@ func words(verb string, args []string) string {
 
 // pick selects the machines of a job. What would break an install that runs
 // is refused.
-func pick(s *site.State, req view.JobRequest, task batch.Task) ([]*site.Machine, error) {
+func (r *Runner) pick(s *site.State, req view.JobRequest, task batch.Task) ([]*site.Machine, error) {
 	sel, err := site.ParseSelector(req.Selector)
 	if err != nil {
 		return nil, view.Misuse(err.Error())
@@ -209,6 +233,9 @@ func pick(s *site.State, req view.JobRequest, task batch.Task) ([]*site.Machine,
 	}
 	if req.Pin != "" && len(machines) != 1 {
 		return nil, view.Misuse(fmt.Sprintf("--pin is the certificate of one BMC, and %q selects %d nodes", req.Selector, len(machines)))
+	}
+	if req.Verb == Install {
+		return machines, r.installable(s, machines, req.Options)
 	}
 	for _, m := range machines {
 		if s.Settings.BMCOf(m.Node).Address == "" {

@@ -157,7 +157,7 @@ func (r *Runner) work(ctx context.Context, l *live) {
 	reason := ""
 	for _, res := range results {
 		if res.Phase == batch.NotStarted {
-			reason = strings.TrimPrefix(res.Message, "not started: ")
+			reason, _, _ = strings.Cut(strings.TrimPrefix(res.Message, "not started: "), " (")
 		}
 	}
 	if l.durable && !r.left(ctx) {
