@@ -21,7 +21,6 @@ import (
 	"github.com/rackseed/rackseed/pkg/bmc/job"
 	"github.com/rackseed/rackseed/pkg/dhcp"
 	"github.com/rackseed/rackseed/pkg/image"
-	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/tftp"
@@ -149,7 +148,7 @@ func (d *daemon) openSockets(ctx context.Context) error {
 		}
 		d.tftp = append(d.tftp, t)
 		at := netip.AddrPortFrom(l.addr, d.opts.httpPort)
-		m, err := new(net.ListenConfig).Listen(ctx, "tcp", at.String())
+		m, err := image.Listen(ctx, at.String())
 		if err != nil {
 			return holderOf(fmt.Errorf("opening the HTTP port of the machine side: %w; choose another with --http-port", err), "tcp", int(d.opts.httpPort))
 		}
@@ -212,7 +211,8 @@ func (d *daemon) startJobs(ctx context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	d.jobs = d.core.jobRunner(true, dial)
+	d.core.outlook = outlook{image: d.media, fetches: d.fetches}
+	d.jobs = d.core.jobRunner(true, dial, d.opts.pace, d.server().Addr)
 	group.Go(func() error { return d.jobs.Run(ctx) })
 	return nil
 }
@@ -222,7 +222,7 @@ func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
 	for _, l := range d.tftp {
 		group.Go(func() error { return files.Serve(ctx, l) })
 	}
-	machine := d.core.machineSide(d.loaders.Lookup, d.neighbours(), d.observeHTTP).Handler()
+	machine := d.core.machineSide(d.loaders.Lookup, d.opts.pace, d.neighbours(), d.observeHTTP).Handler()
 	for _, l := range d.machine {
 		group.Go(func() error { return serveHTTP(ctx, l, machine, d.log) })
 	}
@@ -285,27 +285,38 @@ func (d *daemon) openBootFile(_ context.Context, r tftp.Request) (tftp.File, err
 }
 
 // expire ends what took too long. It looks at the state first: a quiet site
-// writes nothing.
+// writes nothing. While the laptop slept no machine could report, so what it
+// missed is forgiven.
 func (d *daemon) expire(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(max(d.opts.pace.Of(time.Second), 20*time.Millisecond))
 	defer tick.Stop()
-	for {
+	awake := d.core.ledger.Now()
+	for last := awake; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		if len(install.Expire(d.core.ledger.State(), d.core.ledger.Now())) == 0 {
+		now := d.core.ledger.Now()
+		if now.Sub(last) > slept {
+			d.log.Warn("this computer slept, or its clock was set; deadlines are overlooked for a while", "for", now.Sub(last))
+			awake = now
+		}
+		last = now
+		if len(d.opts.pace.Expire(d.core.ledger.State(), now, awake)) == 0 {
 			continue
 		}
 		_, err := d.core.ledger.Do(ctx, func(s *site.State, now time.Time) ([]site.Body, error) {
-			return install.Expire(s, now), nil
+			return d.opts.pace.Expire(s, now, awake), nil
 		})
 		if err != nil && ctx.Err() == nil {
 			d.log.Error("deadlines could not be recorded", "error", err)
 		}
 	}
 }
+
+// slept is how late a second may be before it counts as sleep.
+const slept = 30 * time.Second
 
 // maxStrangers bounds what the wire can make the log grow by.
 const maxStrangers = 4096
