@@ -3,6 +3,7 @@ package dhcp
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/site"
@@ -18,6 +19,7 @@ type exchange struct {
 	id     *identity
 	state  *site.State
 	answer Answer
+	sent   []byte
 }
 
 func (e *exchange) decide(st *site.State) {
@@ -163,6 +165,7 @@ func (e *exchange) send() error {
 		e.s.Log.Warn("a DHCP reply did not leave", "mac", e.m.req.MAC, "error", err)
 		return err
 	}
+	e.sent = msg
 	e.s.counts.replied.Add(1)
 	return nil
 }
@@ -177,7 +180,10 @@ func (e *exchange) observe(err error) {
 	if s.Observe == nil {
 		return
 	}
-	o := Observation{At: e.now, Link: e.c.link.String(), Request: q, Answer: a, From: q.From, Err: err, Loop: loop}
+	o := Observation{
+		At: e.now, Link: e.c.link.String(), Request: q, Answer: a, Raw: e.m.buf[:e.m.n], Sent: e.sent,
+		From: q.From, Local: netip.AddrPortFrom(e.id.addr, e.c.port), Err: err, Loop: loop,
+	}
 	if a.Node == "" {
 		if _, known := e.state.Strangers.Get(q.MAC); !known {
 			o.Stranger = s.watch.first(q.MAC, e.now)

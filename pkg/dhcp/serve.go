@@ -66,10 +66,13 @@ type Observation struct {
 	Link     string
 	Request  *Request // nil when the message did not parse
 	Answer   *Answer
+	Raw      []byte // the message as it came
+	Sent     []byte // the reply as it left; nil when none did
 	From     netip.AddrPort
-	Err      error // the message did not parse, the ledger did not commit, or the reply did not leave
-	Stranger bool  // the first sight of a machine that the plan does not name: worth an event
-	Loop     bool  // the machine asked for its first-stage loader five times in two minutes
+	Local    netip.AddrPort // where the reply leaves from
+	Err      error          // the message did not parse, the ledger did not commit, or the reply did not leave
+	Stranger bool           // the first sight of a machine that the plan does not name: worth an event
+	Loop     bool           // the machine asked for its first-stage loader five times in two minutes
 }
 
 // Counts are the server's totals since Listen.
@@ -209,6 +212,7 @@ func (s *Server) close() {
 // message is one datagram, its reading, and room for the reply.
 type message struct {
 	buf   [2048]byte
+	n     int // bytes of buf
 	req   Request
 	x     exchange
 	out   [maxDatagram]byte
@@ -265,7 +269,7 @@ func (s *Server) handle(ctx context.Context, c *conn, m *message, n int, from ne
 		}
 		return false
 	}
-	m.req.From, m.req.To, m.req.BootServer = from, to, c.bootServer
+	m.n, m.req.From, m.req.To, m.req.BootServer = n, from, to, c.bootServer
 	e := &m.x
 	*e = exchange{s: s, c: c, m: m, now: now}
 	if e.decide(s.Ledger.State()); !e.mustWait() {

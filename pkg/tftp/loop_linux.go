@@ -3,6 +3,7 @@ package tftp
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,8 @@ type session struct {
 	segmented bool
 	account   Transfer
 	started   time.Time
+	local     netip.AddrPort
+	shown     int // packets given to the tap
 }
 
 // loop runs many sessions in one goroutine. A block costs two system calls, the
@@ -45,6 +48,7 @@ type loop struct {
 	now    func() time.Time
 	desk   *desk
 	report func(Transfer)
+	tap    func(Packet) // nil when nobody looks
 
 	poll, wake int
 
@@ -185,6 +189,7 @@ func (l *loop) receive(s *session, now time.Time) {
 	if !ok {
 		return
 	}
+	l.show(s, l.in[:n], false, op == opERROR || s.finishing())
 	if op == opERROR {
 		l.rejected(s, number, errorText(l.in[:n]), now)
 		return
@@ -273,6 +278,7 @@ func (l *loop) send(s *session, b burst, now time.Time) {
 // transmit treats every error but a refusal as a lost packet.
 func (l *loop) transmit(s *session, b burst) error {
 	if b.oack {
+		l.show(s, s.oack, true, true)
 		_, err := unix.Write(s.fd, s.oack)
 		return gone(err)
 	}
@@ -282,6 +288,7 @@ func (l *loop) transmit(s *session, b burst) error {
 		if err != nil {
 			return err
 		}
+		l.showData(s, p, from, from+count)
 		_, err = unix.Write(s.fd, p)
 		if s.segmented && cannotSegment(err) {
 			s.segmented = false
@@ -294,6 +301,32 @@ func (l *loop) transmit(s *session, b burst) error {
 		from += count
 	}
 	return nil
+}
+
+// shownFirst is how many packets of a transfer are shown from its beginning.
+const shownFirst = 12
+
+func (l *loop) show(s *session, p []byte, sent, always bool) {
+	if l.tap == nil || s.shown >= shownFirst && !always || s.shown > 4*shownFirst {
+		return
+	}
+	s.shown++
+	packet := Packet{At: l.now(), From: s.account.Client, To: s.local, Sent: sent, Data: p}
+	if sent {
+		packet.From, packet.To = packet.To, packet.From
+	}
+	l.tap(packet)
+}
+
+// showData shows the first block of a write, and the last of the file.
+func (l *loop) showData(s *session, p []byte, from, to uint64) {
+	if l.tap == nil {
+		return
+	}
+	l.show(s, p[:4+s.length(from)], true, from == s.last)
+	if last := to - 1; to > s.last && last != from {
+		l.show(s, p[len(p)-4-s.length(last):], true, true)
+	}
 }
 
 func gone(err error) error {

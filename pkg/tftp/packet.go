@@ -46,6 +46,16 @@ type readRequest struct {
 	options  []option // names in lower case (RFC 2347: case does not matter)
 }
 
+// asked is the options in words.
+func (r readRequest) asked() string {
+	var words []string
+	for _, o := range r.options {
+		words = append(words, o.name+" "+o.value)
+	}
+	text := strings.Join(words, ", ")
+	return text[:min(len(text), maxName)]
+}
+
 // parseRequest reads what arrived on the listening port.
 func parseRequest(p []byte) (readRequest, error) {
 	if len(p) < 2 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -73,6 +74,7 @@ func newService(s *Server, l *Listener) (*service, error) {
 			v.closeLoops()
 			return nil, err
 		}
+		lp.tap = s.Tap
 		v.loops = append(v.loops, lp)
 	}
 	// A quarter, because the library's transfers cannot make room for others.
@@ -167,6 +169,10 @@ func (v *service) take(ctx context.Context, p []byte, from arrival) {
 		Blksize: defaultBlksize, Windowsize: 1, Outcome: Refused,
 	}
 	r, err := parseRequest(p)
+	if v.Tap != nil && !errors.Is(err, errNotRequest) {
+		v.Tap(Packet{At: started, From: from.client, To: v.listener.at(from), Data: p})
+	}
+	account.Asked = r.asked()
 	switch {
 	case errors.Is(err, errNotRequest):
 		return
@@ -243,11 +249,15 @@ func (v *service) begin(ctx context.Context, r readRequest, from arrival, accoun
 		v.report(account)
 		return false
 	}
+	local := netip.AddrPort{}
+	if v.Tap != nil {
+		local = localOf(fd, from.local)
+	}
 	t := negotiate(r.options, file.Size, maxBlock)
 	account.Blksize, account.Windowsize = t.blksize, t.window
 	v.loops[v.turn.Add(1)%uint32(len(v.loops))].add(&session{
 		sender: newSender(t, file.Size, v.Patience),
-		fd:     fd, file: file, seat: place, account: account, started: started,
+		fd:     fd, file: file, seat: place, account: account, started: started, local: local,
 		segmented: t.window > 1 && !v.noSegment && segment(fd, t.blksize+4) == nil,
 	})
 	return true
@@ -290,8 +300,11 @@ func translate(f File) (File, error) {
 }
 
 func (v *service) refuse(from arrival, account Transfer, code uint16, why string) {
-	if err := v.listener.reply(from, errorPacket(code, why)); err != nil {
+	p := errorPacket(code, why)
+	if err := v.listener.reply(from, p); err != nil {
 		v.Log.Debug("TFTP: sending an error", "client", from.client, "err", err)
+	} else if v.Tap != nil {
+		v.Tap(Packet{At: v.Now(), From: v.listener.at(from), To: from.client, Sent: true, Data: p})
 	}
 	account.Why = why
 	v.report(account)

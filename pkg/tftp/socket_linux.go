@@ -59,6 +59,28 @@ func (l *Listener) Addr() netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
+// at is where a request arrived.
+func (l *Listener) at(a arrival) netip.AddrPort {
+	return netip.AddrPortFrom(a.local, l.Addr().Port())
+}
+
+// localOf is the address of a transfer's socket; without a port where that
+// cannot be had.
+func localOf(fd int, local netip.Addr) netip.AddrPort {
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPortFrom(local, 0)
+	}
+	switch name := name.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(local, uint16(name.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(local, uint16(name.Port))
+	default:
+		return netip.AddrPortFrom(local, 0)
+	}
+}
+
 // Close closes the port. Serve does so when it returns.
 func (l *Listener) Close() error { return l.conn.Close() }
 

@@ -53,6 +53,14 @@ type File struct {
 // with [Server.Serve].
 type Open func(ctx context.Context, r Request) (File, error)
 
+// Packet is one datagram of a transfer.
+type Packet struct {
+	At       time.Time
+	From, To netip.AddrPort
+	Sent     bool // by the server
+	Data     []byte
+}
+
 // Outcome is how a transfer ended.
 type Outcome int
 
@@ -97,6 +105,9 @@ type Transfer struct {
 	Bytes int64
 	// Took is the time from the request to its end.
 	Took time.Duration
+	// Asked is what the client asked for: the options of its request as it sent
+	// them, such as "tsize 0, blksize 1468".
+	Asked string
 	// Blksize and Windowsize are the negotiated values; 512 and 1 without options.
 	Blksize, Windowsize int
 	// Resent counts DATA and OACK packets that were sent again.
@@ -115,6 +126,11 @@ type Server struct {
 	// rather than transfers held up.
 	Observe func(Transfer)
 	Log     *slog.Logger
+	// Tap, when set, is shown the packets that tell how a transfer went: the request,
+	// the first few of either side, errors, and the last block. It is called from the
+	// event loops, so it must not wait, and must copy what it keeps. Transfers without
+	// options show their request alone.
+	Tap func(Packet)
 	// MaxTransfers bounds all transfers at once. Default 2048.
 	MaxTransfers int
 	// MaxPerClient bounds the transfers of one address. Default 64, which leaves
