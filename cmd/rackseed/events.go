@@ -16,23 +16,25 @@ import (
 
 func newEventsCommand(g *globals) *cobra.Command {
 	var follow bool
-	var after uint64
+	var q client.EventQuery
 	c := &cobra.Command{
 		Use: "events", Short: "Print the log, one event a line", Args: cobra.NoArgs,
-		Example: "  rackseed events --since 120\n  rackseed events --follow --json",
+		Example: "  rackseed events --since 120\n  rackseed events --follow --json\n  rackseed events --selector rack=A03 --kind install-started,install-failed",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if follow {
 				return withDaemon(c.Context(), g, func(cl *client.Client) error {
-					return printEvents(c.OutOrStdout(), cl.Follow(c.Context(), after), g.json)
+					return printEvents(c.OutOrStdout(), cl.FollowQuery(c.Context(), q), g.json)
 				})
 			}
 			return withClient(c.Context(), g, func(cl *client.Client) error {
-				return printEvents(c.OutOrStdout(), cl.Events(c.Context(), after), g.json)
+				return printEvents(c.OutOrStdout(), cl.QueryEvents(c.Context(), q), g.json)
 			})
 		},
 	}
 	c.Flags().BoolVar(&follow, "follow", false, "go on printing events as they happen")
-	c.Flags().Uint64Var(&after, "since", 0, "print only events after this number")
+	c.Flags().Uint64Var(&q.Since, "since", 0, "print only events after this number")
+	c.Flags().StringVar(&q.Selector, "selector", "", "print only events of these nodes")
+	c.Flags().StringSliceVar(&q.Kinds, "kind", nil, "print only events of these kinds, such as install-failed")
 	return c
 }
 

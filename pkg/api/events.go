@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,23 +30,79 @@ func (h *Operator) events(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, codeUsage, err)
 		return
 	}
+	want, err := h.eventFilter(r)
+	if err != nil {
+		h.fail(w, codeUsage, err)
+		return
+	}
 	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
-		h.stream(w, r, since)
+		h.stream(w, r, since, want)
 		return
 	}
 	limit := maxPage
 	if n, err := strconv.Atoi(r.URL.Query().Get("limit")); err == nil && n > 0 {
 		limit = min(n, maxPage)
 	}
-	events, err := h.Follower.Events(r.Context(), since, limit)
+	events, err := h.page(r.Context(), since, limit, want)
 	if err != nil {
 		h.fail(w, codeFailed, err)
 		return
 	}
-	if events == nil {
-		events = []site.Event{}
-	}
 	h.reply(w, events)
+}
+
+// page reads on until it is full or the log ends: an empty page means that
+// nothing more is there.
+func (h *Operator) page(ctx context.Context, since uint64, limit int, want eventFilter) ([]site.Event, error) {
+	found := []site.Event{}
+	for {
+		events, err := h.Follower.Events(ctx, since, maxPage)
+		if err != nil || len(events) == 0 {
+			return found, err
+		}
+		for _, e := range events {
+			since = e.Seq
+			if !want.event(e) {
+				continue
+			}
+			if found = append(found, e); len(found) == limit {
+				return found, nil
+			}
+		}
+	}
+}
+
+// eventFilter picks events; the zero filter picks all.
+type eventFilter struct {
+	kinds []string
+	nodes func(name string) bool
+}
+
+func (f eventFilter) event(e site.Event) bool {
+	return (f.kinds == nil || slices.Contains(f.kinds, e.Body.Kind())) && (f.nodes == nil || f.nodes(e.Body.Subject()))
+}
+
+func (h *Operator) eventFilter(r *http.Request) (f eventFilter, err error) {
+	q := r.URL.Query()
+	if text := q.Get("kind"); text != "" {
+		f.kinds = strings.Split(text, ",")
+	}
+	text := q.Get("selector")
+	if text == "" {
+		return f, nil
+	}
+	sel, err := site.ParseSelector(text)
+	if err != nil {
+		return f, err
+	}
+	if _, err := h.Ledger.State().Select(sel); err != nil {
+		return f, err
+	}
+	f.nodes = func(name string) bool {
+		m, ok := h.Ledger.State().Machine(name)
+		return ok && sel.Matches(m)
+	}
+	return f, nil
 }
 
 func sinceOf(r *http.Request) (uint64, error) {
@@ -63,13 +120,15 @@ func sinceOf(r *http.Request) (uint64, error) {
 	return since, nil
 }
 
-func (h *Operator) stream(w http.ResponseWriter, r *http.Request, since uint64) {
+func (h *Operator) stream(w http.ResponseWriter, r *http.Request, since uint64, want eventFilter) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	out := http.NewResponseController(w)
 	if err := out.Flush(); err != nil {
 		return
 	}
+	h.Followers.Add(1)
+	defer h.Followers.Add(-1)
 	events := make(chan site.Event)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -87,18 +146,23 @@ func (h *Operator) stream(w http.ResponseWriter, r *http.Request, since uint64) 
 			}
 		}
 	}()
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(h.heartbeat())
 	defer beat.Stop()
-	for {
+	for seen := since; ; {
 		var err error
 		select {
 		case e, ok := <-events:
 			if !ok {
 				return
 			}
+			if seen = e.Seq; !want.event(e) {
+				continue
+			}
 			err = writeEvent(w, e)
 		case <-beat.C:
-			_, err = fmt.Fprint(w, ":\n\n")
+			// An id without data tells a browser where to go on, and nothing
+			// else: what the filter left out is not read again.
+			_, err = fmt.Fprintf(w, ": still here\nid: %d\n\n", seen)
 		}
 		if err == nil {
 			err = out.Flush()
@@ -107,6 +171,13 @@ func (h *Operator) stream(w http.ResponseWriter, r *http.Request, since uint64) 
 			return
 		}
 	}
+}
+
+func (h *Operator) heartbeat() time.Duration {
+	if h.Heartbeat > 0 {
+		return h.Heartbeat
+	}
+	return heartbeat
 }
 
 func writeEvent(w http.ResponseWriter, e site.Event) error {

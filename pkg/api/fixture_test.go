@@ -93,9 +93,11 @@ type world struct {
 	neighbours map[netip.Addr]site.MAC
 
 	machine, operator http.Handler
+	routes            http.Handler // operator, without the comparison with its description
 
 	vetoed error // what Vet says of every machine
 	vets   int
+	health view.Health
 }
 
 func newWorld(t testing.TB) *world {
@@ -129,13 +131,13 @@ func newWorld(t testing.TB) *world {
 			if who == "nobody" {
 				return view.Explanation{}, errors.New("neither a node nor a MAC")
 			}
-			return view.Explanation{Who: who}, nil
+			return view.Explanation{Who: who, Steps: []view.Step{{Title: "DHCP"}}}, nil
 		},
 		Profile: func(_ *site.State, node string) (view.Profile, error) {
 			if node == "nobody" {
 				return view.Profile{}, errors.New("no such node")
 			}
-			return view.Profile{Node: node, Values: []view.Value{{Kind: "sysctl", Key: "vm.swappiness", Value: "10"}}}, nil
+			return view.Profile{Node: node, Chain: []string{"base"}, Values: []view.Value{{Kind: "sysctl", Key: "vm.swappiness", Value: "10"}}}, nil
 		},
 		Render: func(_ *site.State, node, as string, secrets bool) (string, error) {
 			return fmt.Sprintf("%s as %s, secrets %t", node, as, secrets), nil
@@ -150,9 +152,13 @@ func newWorld(t testing.TB) *world {
 			w.vets++
 			return w.vetoed
 		},
-		Health: func() error { return nil },
+		Health:    func() view.Health { return w.health },
+		Ready:     func() view.Health { return w.health },
+		Heartbeat: time.Millisecond,
 	}
-	w.machine, w.operator = machine.Handler(), operator.Handler()
+	w.machine, w.routes = machine.Handler(), operator.Handler()
+	w.operator = described(t, w.routes)
+	w.health.Add(view.HealthCheck{Name: "log", OK: true, What: "the log takes events"})
 	return w
 }
 
@@ -259,7 +265,14 @@ func (w *world) get(from, target string) *httptest.ResponseRecorder {
 func (w *world) call(method, target, body string) *httptest.ResponseRecorder {
 	w.t.Helper()
 	got := httptest.NewRecorder()
-	w.operator.ServeHTTP(got, httptest.NewRequestWithContext(w.t.Context(), method, target, strings.NewReader(body)))
+	r := httptest.NewRequestWithContext(w.t.Context(), method, target, strings.NewReader(body))
+	switch {
+	case strings.HasPrefix(body, "{"):
+		r.Header.Set("Content-Type", "application/json")
+	case body != "":
+		r.Header.Set("Content-Type", "application/yaml")
+	}
+	w.operator.ServeHTTP(got, r)
 	return got
 }
 

@@ -25,15 +25,6 @@ func (h *Operator) images(w http.ResponseWriter, _ *http.Request) {
 	h.reply(w, list)
 }
 
-// imageLine is one line of the answer to addImage: progress, then the image
-// or the problem. A big medium takes minutes to hash.
-type imageLine struct {
-	Done    int64             `json:"done,omitempty"`
-	Total   int64             `json:"total,omitempty"`
-	Image   *view.ImageResult `json:"image,omitempty"`
-	Problem *view.Problem     `json:"problem,omitempty"`
-}
-
 func (h *Operator) addImage(w http.ResponseWriter, r *http.Request) {
 	var req view.ImageRequest
 	if !h.decode(w, r, &req) {
@@ -41,21 +32,21 @@ func (h *Operator) addImage(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, lines := http.NewResponseController(w), json.NewEncoder(w)
-	say := func(l imageLine) {
+	say := func(l view.ImageLine) {
 		if lines.Encode(l) == nil {
 			_ = out.Flush() // a client that left does not stop the work
 		}
 	}
-	image, warnings, err := h.take(r.Context(), req, func(done, total int64) { say(imageLine{Done: done, Total: total}) })
+	image, warnings, err := h.take(r.Context(), req, func(done, total int64) { say(view.ImageLine{Done: done, Total: total}) })
 	if err != nil {
 		code, refusal := codeFailed, install.Refusal("")
 		if errors.As(err, &refusal) {
 			code = codeRefused
 		}
-		say(imageLine{Problem: &view.Problem{Type: "about:blank", Title: "the medium was not added", Detail: err.Error(), Code: code}})
+		say(view.ImageLine{Problem: &view.Problem{Type: "about:blank", Title: "the medium was not added", Detail: err.Error(), Code: code}})
 		return
 	}
-	say(imageLine{Image: &view.ImageResult{Image: image, Warnings: warnings}})
+	say(view.ImageLine{Image: &view.ImageResult{Image: image, Warnings: warnings}})
 }
 
 func (h *Operator) take(ctx context.Context, req view.ImageRequest, progress func(done, total int64)) (site.Image, []string, error) {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -61,7 +62,11 @@ type Operator struct {
 	// Export writes inventories of one kind from the plan in force.
 	Export func(s *site.State, kind string) (view.Export, error)
 	Page   http.Handler // the page at /
-	Health func() error // nil while the daemon does what it should
+	// Health says whether the process serves, Ready whether machines could be
+	// installed now.
+	Health, Ready func() view.Health
+	Heartbeat     time.Duration // of followers; zero means 15 s
+	Followers     atomic.Int64  // of the log, now
 }
 
 // maxPlan bounds a plan's text: 16,000 nodes written out one by one take
@@ -72,6 +77,7 @@ const maxPlan = 64 << 20
 func (h *Operator) Handler() http.Handler {
 	r := chi.NewRouter()
 	r.Route("/api/v1", func(r chi.Router) {
+		r.Get("/openapi.json", h.openapi)
 		r.Get("/status", h.status)
 		r.Get("/nodes", h.nodes)
 		r.Get("/nodes/{name}", h.node)
@@ -91,8 +97,8 @@ func (h *Operator) Handler() http.Handler {
 		r.Delete("/jobs/{id}", h.cancelJob)
 		r.Get("/events", h.events)
 	})
-	r.Get("/healthz", h.health)
-	r.Get("/readyz", h.health)
+	r.Get("/healthz", h.health(h.Health))
+	r.Get("/readyz", h.health(h.Ready))
 	if h.Page != nil {
 		r.Handle("/*", h.Page)
 	}
@@ -137,14 +143,6 @@ func (h *Operator) write(w io.Writer, doc any) {
 
 func (h *Operator) status(w http.ResponseWriter, _ *http.Request) {
 	h.reply(w, view.StatusOf(h.Ledger.State(), h.Version, h.Serving(), h.Ledger.Now()))
-}
-
-func (h *Operator) health(w http.ResponseWriter, _ *http.Request) {
-	if err := h.Health(); err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	_, _ = io.WriteString(w, "ok\n")
 }
 
 func (h *Operator) nodes(w http.ResponseWriter, r *http.Request) {

@@ -22,7 +22,7 @@ import (
 func TestNoOperatorRouteOnTheMachineListener(t *testing.T) {
 	w := planned(t)
 	n := 0
-	err := chi.Walk(w.operator.(chi.Routes), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+	err := chi.Walk(w.routes.(chi.Routes), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		n++
 		path := strings.NewReplacer("{name}", "d1", "{who}", "d1", "/*", "/").Replace(route)
 		if r := w.ask(atD1, method, path, "{}"); r.Code != http.StatusNotFound {

@@ -15,13 +15,35 @@ import (
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
+// EventQuery says which events to read.
+type EventQuery struct {
+	Since    uint64
+	Selector string   // empty means all nodes, and what is about no node
+	Kinds    []string // none means all
+}
+
+func (q EventQuery) values() url.Values {
+	v := url.Values{"since": {strconv.FormatUint(q.Since, 10)}}
+	if q.Selector != "" {
+		v.Set("selector", q.Selector)
+	}
+	if len(q.Kinds) > 0 {
+		v.Set("kind", strings.Join(q.Kinds, ","))
+	}
+	return v
+}
+
 // Events gives the log since N, as far as it goes.
 func (c *Client) Events(ctx context.Context, since uint64) iter.Seq2[site.Event, error] {
+	return c.QueryEvents(ctx, EventQuery{Since: since})
+}
+
+// QueryEvents gives what the log has of a query.
+func (c *Client) QueryEvents(ctx context.Context, q EventQuery) iter.Seq2[site.Event, error] {
 	return func(yield func(site.Event, error) bool) {
 		for {
 			var page []site.Event
-			query := url.Values{"since": {strconv.FormatUint(since, 10)}}
-			if err := c.do(ctx, http.MethodGet, "/api/v1/events", query, nil, &page); err != nil {
+			if err := c.do(ctx, http.MethodGet, "/api/v1/events", q.values(), nil, &page); err != nil {
 				yield(site.Event{}, err)
 				return
 			}
@@ -32,7 +54,7 @@ func (c *Client) Events(ctx context.Context, since uint64) iter.Seq2[site.Event,
 				if !yield(e, nil) {
 					return
 				}
-				since = e.Seq
+				q.Since = e.Seq
 			}
 		}
 	}
@@ -41,9 +63,13 @@ func (c *Client) Events(ctx context.Context, since uint64) iter.Seq2[site.Event,
 // Follow gives the log since N and then each event as it happens, until ctx
 // ends or the daemon goes away.
 func (c *Client) Follow(ctx context.Context, since uint64) iter.Seq2[site.Event, error] {
+	return c.FollowQuery(ctx, EventQuery{Since: since})
+}
+
+// FollowQuery is Follow for some of the events.
+func (c *Client) FollowQuery(ctx context.Context, q EventQuery) iter.Seq2[site.Event, error] {
 	return func(yield func(site.Event, error) bool) {
-		query := url.Values{"since": {strconv.FormatUint(since, 10)}}
-		resp, err := c.send(ctx, http.MethodGet, "/api/v1/events", query, nil, "text/event-stream")
+		resp, err := c.send(ctx, http.MethodGet, "/api/v1/events", q.values(), nil, "text/event-stream")
 		if err != nil {
 			yield(site.Event{}, err)
 			return

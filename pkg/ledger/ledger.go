@@ -31,6 +31,9 @@ type Options struct {
 	Clock         func() time.Time
 	Log           *slog.Logger
 	SnapshotEvery uint64 // events between snapshots; zero means 20,000
+	// Committed is told how long each group took to reach the disk, how many
+	// events it had, and whether it failed. Nil is allowed.
+	Committed func(took time.Duration, events int, err error)
 }
 
 // maxGroup bounds one commit, so that its first caller does not wait for
@@ -42,6 +45,7 @@ type Ledger struct {
 	log     store.Log
 	opts    Options
 	state   atomic.Pointer[site.State]
+	failing atomic.Pointer[error] // of the latest commit
 	calls   chan *call
 	stopped chan struct{}
 	cause   error // set before stopped is closed
@@ -200,7 +204,9 @@ func (l *Ledger) commit(ctx context.Context, group []*call) error {
 	draft, records := l.fold(group)
 	var err error
 	if len(records) > 0 {
+		began := time.Now()
 		_, err = l.log.Append(context.WithoutCancel(ctx), l.State().Seq, records)
+		l.committed(time.Since(began), len(records), err)
 	}
 	if err != nil {
 		err = fmt.Errorf("writing to the log: %w", err)
@@ -218,6 +224,21 @@ func (l *Ledger) commit(ctx context.Context, group []*call) error {
 	}
 	for _, c := range group {
 		c.answer(l.State(), c.err)
+	}
+	return nil
+}
+
+func (l *Ledger) committed(took time.Duration, events int, err error) {
+	l.failing.Store(&err)
+	if l.opts.Committed != nil {
+		l.opts.Committed(took, events, err)
+	}
+}
+
+// Failing is why the latest commit failed, or nil if it did not.
+func (l *Ledger) Failing() error {
+	if err := l.failing.Load(); err != nil {
+		return *err
 	}
 	return nil
 }

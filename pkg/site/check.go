@@ -51,6 +51,7 @@ func (p *Plan) Check() []Finding {
 	c.checkProvision()
 	c.checkImages()
 	c.checkRepositories()
+	c.checkWebhooks()
 	c.checkOpenStack()
 	c.checkRoles()
 	c.checkBMC("bmc", p.BMC)

@@ -177,7 +177,7 @@ type Finding struct {
 // ArmRequest asks for armings, or for what they would do.
 type ArmRequest struct {
 	Selector string        `json:"selector"`
-	By       string        `json:"by"`
+	By       string        `json:"by,omitempty"`
 	Reason   string        `json:"reason,omitempty"`
 	For      time.Duration `json:"for,omitempty"` // nanoseconds; zero means install.DefaultArming
 	DryRun   bool          `json:"dry_run,omitempty"`
@@ -201,6 +201,15 @@ type ImageRequest struct {
 type ImageResult struct {
 	site.Image
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// ImageLine is one line of what comes of adding a medium: progress, then the
+// image or the problem. A big medium takes minutes to hash.
+type ImageLine struct {
+	Done    int64        `json:"done,omitempty"`  // bytes
+	Total   int64        `json:"total,omitempty"` // bytes
+	Image   *ImageResult `json:"image,omitempty"`
+	Problem *Problem     `json:"problem,omitempty"`
 }
 
 // Problem is an error of the API (RFC 9457), with the next step.
