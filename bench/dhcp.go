@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/rackseed/rackseed/pkg/storm"
 )
 
@@ -78,6 +80,8 @@ func (m *dhcpMeasures) rows() (rows []*measure) {
 
 // dhcpRound starts the server anew, so that cold is cold.
 func (b *bench) dhcpRound(ctx context.Context, s server, w work, m *dhcpMeasures) error {
+	// What the one before left unwritten is not this one's to wait for.
+	unix.Sync()
 	r, err := s.start(ctx, b, w)
 	if err != nil {
 		return err
