@@ -43,7 +43,7 @@ func (s *State) apply(e Event) error {
 		if !known {
 			st.First = e.At
 		}
-		st.MAC, st.Arch, st.Class = b.MAC, b.Arch, b.Class
+		st.MAC, st.Arch, st.Class, st.Hostname = b.MAC, b.Arch, b.Class, b.Hostname
 		s.Strangers.set(b.MAC, st)
 	case LeaseGranted:
 		s.grant(b.Lease)
@@ -56,6 +56,8 @@ func (s *State) apply(e Event) error {
 		return s.applyJob(e)
 	case NodeInventoried, StrangerInventoried:
 		return s.applyInventory(e)
+	case BMCAdopted, BMCPasswordIssued, BMCPasswordSettled, BMCForgotten:
+		return s.applyAccess(e)
 	default:
 		return s.applyInstall(e)
 	}
@@ -227,8 +229,7 @@ func (s *State) applyNode(n Node, at time.Time) {
 	m.Node = &n
 	if old.Node.BMC.Address != n.BMC.Address {
 		s.forgetMACs(n.Name)
-		m.BMC = BMCKnown{} // it is another BMC
-		m.Inventories = slices.DeleteFunc(slices.Clone(m.Inventories), func(i Inventory) bool { return i.Source == FromBMC })
+		m.forgetBMC() // it is another BMC
 	}
 	if m.Phase == PhaseArmed {
 		m.enter(PhasePlanned, at)
@@ -259,7 +260,7 @@ func (s *State) index(n *Node) {
 		s.byUUID.set(n.UUID, n.Name)
 	}
 	if n.Serial != "" {
-		s.bySerial.set(n.Serial, n.Name)
+		s.bySerial.set(normalSerial(n.Serial), n.Name)
 	}
 	if a, ok := s.Settings.Address(n); ok {
 		s.byAddr.set(a, n.Name)
@@ -277,8 +278,8 @@ func (s *State) unindex(n *Node) {
 	if owner, _ := s.byUUID.Get(n.UUID); owner == n.Name {
 		s.byUUID.remove(n.UUID)
 	}
-	if owner, _ := s.bySerial.Get(n.Serial); owner == n.Name {
-		s.bySerial.remove(n.Serial)
+	if owner, _ := s.bySerial.Get(normalSerial(n.Serial)); owner == n.Name {
+		s.bySerial.remove(normalSerial(n.Serial))
 	}
 	if a, ok := s.Settings.Address(n); ok {
 		if owner, _ := s.byAddr.Get(a); owner == n.Name {

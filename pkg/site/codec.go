@@ -145,6 +145,14 @@ func jobDecoderOf(kind string) (decoder, bool) {
 		return decodeAs[NodeInventoried], true
 	case "stranger-inventoried":
 		return decodeAs[StrangerInventoried], true
+	case "bmc-adopted":
+		return decodeAs[BMCAdopted], true
+	case "bmc-password-issued":
+		return decodeAs[BMCPasswordIssued], true
+	case "bmc-password-settled":
+		return decodeAs[BMCPasswordSettled], true
+	case "bmc-forgotten":
+		return decodeAs[BMCForgotten], true
 	default:
 		return nil, false
 	}

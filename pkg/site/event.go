@@ -56,6 +56,8 @@ type StrangerSeen struct {
 	MAC   MAC    `json:"mac"`
 	Arch  string `json:"arch,omitempty"`  // client architecture, RFC 4578 section 2.1
 	Class string `json:"class,omitempty"` // DHCP option 60, as sent, printable bytes only
+
+	Hostname string `json:"hostname,omitempty"` // DHCP option 12, printable bytes only
 }
 
 // LeaseGranted binds a pool address to a MAC until a time.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -22,6 +23,7 @@ type State struct {
 	Strangers  Map[MAC, Stranger]
 	Jobs       Map[string, *Job] // by ID
 	JobNodes   Map[JobKey, JobNode]
+	Access     Map[string, BMCAccess] // by node name
 
 	machines Map[string, *Machine] // by node name
 	byMAC    Map[MAC, string]
@@ -42,6 +44,7 @@ func NewState() *State {
 		Strangers: newMap[MAC, Stranger](),
 		Jobs:      newMap[string, *Job](),
 		JobNodes:  newMap[JobKey, JobNode](),
+		Access:    newMap[string, BMCAccess](),
 		machines:  newMap[string, *Machine](),
 		byMAC:     newMap[MAC, string](),
 		learned:   newMap[MAC, []string](),
@@ -58,7 +61,7 @@ func (s *State) Fork() *State {
 	return &State{
 		Seq: s.Seq, Settings: s.Settings, PlanDigest: s.PlanDigest, PlanSeq: s.PlanSeq,
 		Leases: s.Leases.fork(), Declined: s.Declined.fork(), Images: s.Images.fork(), Strangers: s.Strangers.fork(),
-		Jobs: s.Jobs.fork(), JobNodes: s.JobNodes.fork(),
+		Jobs: s.Jobs.fork(), JobNodes: s.JobNodes.fork(), Access: s.Access.fork(),
 		machines: s.machines.fork(), byMAC: s.byMAC.fork(), learned: s.learned.fork(), byUUID: s.byUUID.fork(), bySerial: s.bySerial.fork(),
 		byAddr: s.byAddr.fork(), byToken: s.byToken.fork(), leaseOf: s.leaseOf.fork(),
 	}
@@ -81,7 +84,7 @@ func (s *State) MachineByUUID(u UUID) (*Machine, bool) { return s.named(s.byUUID
 
 // MachineBySerial finds the node that the plan gives this serial number.
 func (s *State) MachineBySerial(serial string) (*Machine, bool) {
-	return s.named(s.bySerial.Get(serial))
+	return s.named(s.bySerial.Get(normalSerial(serial)))
 }
 
 // MachineByToken finds the node whose running attempt has this token hash.
@@ -150,6 +153,7 @@ type snapshot struct {
 	Images     []Image                  `json:"images"`
 	Strangers  []Stranger               `json:"strangers"`
 	Jobs       []jobRecord              `json:"jobs,omitempty"`
+	Access     map[string]BMCAccess     `json:"bmc_access,omitempty"`
 }
 
 // MarshalJSON writes what UnmarshalJSON restores.
@@ -171,6 +175,7 @@ func (s *State) MarshalJSON() ([]byte, error) {
 	}
 	slices.SortFunc(snap.Strangers, func(a, b Stranger) int { return slices.Compare(a.MAC[:], b.MAC[:]) })
 	snap.Jobs = s.jobRecords()
+	snap.Access = maps.Collect(s.Access.All())
 	return json.Marshal(snap)
 }
 
@@ -207,5 +212,8 @@ func (s *State) UnmarshalJSON(data []byte) error {
 		s.Strangers.set(st.MAC, st)
 	}
 	s.restoreJobs(snap.Jobs)
+	for node, a := range snap.Access {
+		s.Access.set(node, a)
+	}
 	return nil
 }
