@@ -1,6 +1,7 @@
 package bmc
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -12,6 +13,10 @@ type Sign struct {
 	At     time.Time `json:"at"`
 	What   string    `json:"what"` // in words: DHCP discover of PXE firmware
 }
+
+// ErrElsewhere means that a BMC kept the boot device that it was told, and the
+// machine booted something else.
+var ErrElsewhere = errors.New("the machine did not boot what its BMC was told")
 
 // Verdict is how a boot compares with what was asked for.
 type Verdict string

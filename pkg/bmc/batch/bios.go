@@ -22,14 +22,16 @@ type Setting struct {
 	Current any    `json:"current"`
 	Pending any    `json:"pending,omitempty"` // takes effect at the next reset
 	Want    any    `json:"want,omitempty"`
-	Source  string `json:"source,omitempty"` // of the recipe
-	Unknown string `json:"unknown,omitempty"`
+	Source  string `json:"source,omitempty"`  // of the recipe
+	Unknown string `json:"unknown,omitempty"` // why it could not be compared
 }
 
-func (s Setting) right() bool {
+// Right reports whether it is as wanted, or will be after a reset. What the
+// machine has no word for is not wrong: nobody can say.
+func (s Setting) Right() bool {
 	switch {
 	case s.Unknown != "":
-		return true // nobody can say
+		return true
 	case s.Pending != nil:
 		return s.Pending == s.Want
 	}
@@ -165,7 +167,7 @@ func setBIOS(ctx context.Context, s *Session, want wanted) (Outcome, []Setting, 
 	}
 	change := map[string]any{}
 	for _, x := range settings {
-		if !x.right() {
+		if !x.Right() {
 			change[x.Name] = x.Want
 		}
 	}
@@ -234,7 +236,7 @@ func takeEffect(ctx context.Context, s *Session, want wanted, settings []Setting
 func wrongOnes(settings []Setting) []string {
 	var wrong []string
 	for _, x := range settings {
-		if !x.right() {
+		if !x.Right() {
 			wrong = append(wrong, fmt.Sprintf("%s, wanted %v", x, x.Want))
 		}
 	}

@@ -85,6 +85,7 @@ type loop struct {
 	used    string
 	swapped bool // to the other protocol
 	cycles  int
+	seen    string // after the last of them, where it was not as told
 	steps   bmc.Steps
 }
 
@@ -126,6 +127,9 @@ func (l *loop) prove(ctx context.Context) (bmc.Boot, error) {
 	}
 	for {
 		got, err := l.tell(ctx)
+		if l.seen != "" && (errors.Is(err, bmc.ErrNotStored) || errors.Is(err, bmc.ErrUnsupported)) {
+			err = fmt.Errorf("%s; no other way to tell it is left: %w", l.seen, bmc.ErrElsewhere)
+		}
 		if err != nil {
 			return got, l.because(err)
 		}
@@ -147,22 +151,23 @@ func (l *loop) prove(ctx context.Context) (bmc.Boot, error) {
 		if verdict != bmc.Differed && verdict != bmc.NotSeen {
 			return l.tidy(ctx, got, words)
 		}
+		l.seen = words
 		if err := l.s.say(ctx, "%s", words); err != nil {
 			return got, err
 		}
 		if l.cycles == maxCycles {
-			return got, l.because(fmt.Errorf("%s: %w", words, errElsewhere))
+			return got, l.because(fmt.Errorf("%s: %w", words, bmc.ErrElsewhere))
 		}
 	}
 }
-
-// errElsewhere is a machine that does not boot what its BMC says.
-var errElsewhere = errors.New("no way to tell it led to another boot")
 
 // because adds to an error what is behind: how often the machine was cycled.
 func (l *loop) because(err error) error {
 	if l.cycles == 0 {
 		return err
+	}
+	if l.cycles == 1 {
+		return fmt.Errorf("after a power cycle: %w", err)
 	}
 	return fmt.Errorf("after %d power cycles: %w", l.cycles, err)
 }
@@ -186,7 +191,7 @@ func (l *loop) afterwards(ctx context.Context) (bmc.Boot, error) {
 	}
 	l.step(nil, "%s", words)
 	if verdict == bmc.Differed || verdict == bmc.NotSeen {
-		return got, fmt.Errorf("%s; it was cycled before this job was interrupted, and is not cycled again: give the order anew", words)
+		return got, fmt.Errorf("%s; it was cycled before this job was interrupted, and is not cycled again: give the order anew: %w", words, bmc.ErrElsewhere)
 	}
 	return l.tidy(ctx, got, words)
 }
@@ -302,7 +307,7 @@ func PowerVerify(action bmc.PowerAction, within time.Duration) Task {
 		}
 		l.step(nil, "%s", words)
 		if verdict == bmc.Differed || verdict == bmc.NotSeen {
-			s.Issued = nil // they are done
+			s.Issued, l.seen = nil, words
 			got, err := l.prove(ctx)
 			words, out.Steps = got.Note, l.steps
 			if err != nil {

@@ -90,6 +90,12 @@ func advice(err error) string {
 	switch {
 	case errors.As(err, &own):
 		return own.Fix
+	case errors.Is(err, bmc.ErrOtherMachine):
+		return "find out whether a cable, an address or a board was swapped, or correct the plan"
+	case errors.Is(err, bmc.ErrChangeFirst):
+		return "give it a password of its own with `rackseed bmc password`"
+	case errors.Is(err, bmc.ErrLocked):
+		return "wait until it listens again, which takes from ten minutes to a day, or unlock it in its own pages"
 	case errors.Is(err, bmc.ErrLogin):
 		return "give the user name and password of this BMC; most BMCs lock an account after a few wrong ones"
 	case errors.Is(err, bmc.ErrCertificate):
@@ -100,6 +106,10 @@ func advice(err error) string {
 		return "look at its cable, its address and whether IPMI over LAN or Redfish is switched on"
 	case errors.Is(err, bmc.ErrBusy):
 		return "wait until other sessions have ended, or reset the BMC"
+	case errors.Is(err, bmc.ErrElsewhere):
+		return "look at its console, at the boot order in its setup, and at whether its NIC boots from the network at all"
+	case errors.Is(err, ErrDiffers):
+		return "`rackseed bios set` sets what differs"
 	case errors.Is(err, bmc.ErrNotStored):
 		return "look at the console; the BMC accepted the order and did not follow it"
 	case errors.Is(err, bmc.ErrUnsupported):
