@@ -24,6 +24,7 @@ type bmcFlags struct {
 	force   bool
 	plan    string
 	match   bool
+	profile string // of a role, for firmware settings
 	direct  directFlags
 }
 
@@ -156,6 +157,21 @@ func newJobView(c *cobra.Command, g *globals, req view.JobRequest, changes bool)
 		v.lines = changes && !g.json
 	}
 	return v
+}
+
+// watch shows what follow tells of a job until it has ended.
+func (v *jobView) watch(targets []view.JobResult, follow func(tell func(view.JobChange)) (view.Job, error)) (result view.Job, err error) {
+	changes := make(chan view.JobChange, 64)
+	ended := make(chan error, 1)
+	go func() {
+		defer close(changes)
+		var err error
+		result, err = follow(func(ch view.JobChange) { changes <- ch })
+		ended <- err
+	}()
+	v.follow(targets, changes)
+	err = <-ended
+	return result, err
 }
 
 // follow shows a job until changes is closed. It is the only one that writes

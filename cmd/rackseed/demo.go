@@ -281,3 +281,7 @@ func demoEnd(ctx context.Context, failed <-chan error, board *demoBoard) error {
 	}
 	return board.verdict()
 }
+
+func oneEvent(e site.Event) func(func(site.Event, error) bool) {
+	return func(yield func(site.Event, error) bool) { yield(e, nil) }
+}

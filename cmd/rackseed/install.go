@@ -1,177 +1,254 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rackseed/rackseed/pkg/bmc/batch"
+	"github.com/rackseed/rackseed/pkg/bmc/job"
 	"github.com/rackseed/rackseed/pkg/client"
 	"github.com/rackseed/rackseed/pkg/install"
-	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 )
 
-// installOptions are the flags of `rackseed install`.
-type installOptions struct {
-	noPower, dryRun, noWait bool
-	reason                  string
-	window                  time.Duration
-	maxFailures             int
+// installFlags are the flags of `rackseed install`.
+type installFlags struct {
+	options view.JobOptions
+	canary  int // below zero: nothing was said
+	dryRun  bool
+	noWait  bool
+	yes     bool
+	resume  string
 }
 
 func newInstallCommand(g *globals) *cobra.Command {
-	var o installOptions
+	var f installFlags
 	c := &cobra.Command{
-		Use: "install SELECTOR", Short: "Arm machines for one install and watch them become ready", Args: cobra.ExactArgs(1),
-		Long: `Arm machines and watch them until they are ready. Arming is the second of two keys: a machine is
-wiped only if the plan names it and an operator armed it, once for each arming.`,
-		Example: "  rackseed install cs-controller-01 --no-power --dry-run\n  rackseed install 'role=compute & rack=A03' --no-power",
+		Use: "install SELECTOR", Short: "Install machines: arm, boot from the network, watch until ready",
+		Long: `Install machines. Each one, in its turn, is armed, told by its BMC to boot from the network once, switched
+off and on, and watched until it is ready. The first one is the canary: unless it becomes ready, no other
+is begun. A machine is wiped only if the plan names it and an operator armed it, once for each arming;
+whoever waits for its turn is not armed.
+
+The daemon does it, as a job on record: ctrl-C ends the watching alone, and a daemon that was killed goes
+on with what is left, without a second power cycle or a second install. --resume watches again, and tries
+again what failed.
+
+Without BMCs, --no-power arms the machines and waits for somebody to press their buttons.`,
+		Example: `  rackseed install cs-controller-01 --dry-run
+  rackseed install 'role=compute & rack=A03' --canary 2 --parallel 8 --max-failures 3
+  rackseed install all --no-power --for 8h --reason 'first installation'
+  rackseed install --resume j-k3v5q2x7ma`,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case f.resume != "" && len(args) > 0:
+				return errors.New("--resume goes on with the machines of its job: leave the SELECTOR out")
+			case f.resume == "" && len(args) != 1:
+				return errors.New("which machines? give one SELECTOR such as rack=A03; quote it")
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if !o.noPower && !o.dryRun {
-				return usageError("this version does not switch machines on: add --no-power, and switch them on by hand or by their BMC")
-			}
-			reach := withDaemon // without one, nobody would install and nothing could be watched
-			if o.dryRun || o.noWait {
-				reach = withClient
-			}
-			return reach(c.Context(), g, func(cl *client.Client) error { return runInstall(c, g, cl, args[0], o) })
+			return f.run(c, g, strings.Join(args, ""))
 		},
 	}
-	f := c.Flags()
-	f.BoolVar(&o.noPower, "no-power", false, "arm only, and wait for somebody to switch the machines on")
-	f.BoolVar(&o.dryRun, "dry-run", false, "say which machines would be wiped, and arm nothing")
-	f.BoolVar(&o.noWait, "no-wait", false, "return once the machines are armed")
-	f.StringVar(&o.reason, "reason", "", "recorded beside the arming")
-	f.DurationVar(&o.window, "for", install.DefaultArming, "how long the arming waits for the machine")
-	f.IntVar(&o.maxFailures, "max-failures", 0, "disarm the machines that have not begun after this many failed (0: never)")
+	p := c.Flags()
+	p.IntVar(&f.canary, "canary", -1, "the first so many must become ready before the rest begin (default 1, with --no-power 0)")
+	p.IntVar(&f.options.Parallel, "parallel", 0, fmt.Sprintf("machines that are installed at a time (default %d, with --no-power all)", batch.DefaultParallel))
+	p.DurationVar(&f.options.Stagger, "stagger", 0, "time between two power-ons, such as 2s (inrush current)")
+	p.IntVar(&f.options.PerRack, "per-rack", 0, "machines of one rack at a time (0: no bound)")
+	p.IntVar(&f.options.MaxFailures, "max-failures", 0, "begin no more after so many failed, and disarm what has not begun (0: go on)")
+	p.DurationVar(&f.options.Deadline, "deadline", 0, "time for one machine altogether (default: each stage has its own)")
+	p.DurationVar(&f.options.Window, "for", install.DefaultArming, "how long the arming waits for the machine")
+	p.StringVar(&f.options.Why, "reason", "", "recorded beside the arming")
+	p.BoolVar(&f.options.NoPower, "no-power", false, "leave power and boot order alone, and wait for somebody to switch the machines on")
+	p.BoolVar(&f.dryRun, "dry-run", false, "say which disks of which machines would be wiped, and do nothing")
+	p.BoolVar(&f.noWait, "no-wait", false, "return once the job has begun; with --no-power once the machines are armed")
+	p.BoolVar(&f.yes, "yes", false, "ask nothing in a terminal")
+	p.StringVar(&f.resume, "resume", "", "watch the job of this `ID` again; if it has ended, go on with what is not done")
 	return c
 }
 
-func runInstall(c *cobra.Command, g *globals, cl *client.Client, selector string, o installOptions) error {
+func (f *installFlags) run(c *cobra.Command, g *globals, selector string) error {
 	ctx := c.Context()
-	armed, err := cl.Arm(ctx, view.ArmRequest{Selector: selector, By: operatorName(), Reason: o.reason, For: o.window, DryRun: o.dryRun})
-	if err != nil {
-		return err
+	o := f.options
+	o.Canary = max(f.canary, 0)
+	if f.canary < 0 && !o.NoPower {
+		o.Canary = 1
 	}
-	if o.dryRun || o.noWait {
+	req := view.JobRequest{Verb: job.Install, Selector: selector, Options: o, By: operatorName(), Resume: f.resume}
+	if f.dryRun {
+		return withClient(ctx, g, func(cl *client.Client) error {
+			plan, err := dryInstall(ctx, cl, req)
+			if err != nil || g.json {
+				return errors.Join(err, printIf(err == nil, c, plan))
+			}
+			return printInstall(c.OutOrStdout(), plan)
+		})
+	}
+	if o.NoPower && f.noWait && f.resume == "" {
+		return f.armOnly(c, g, selector)
+	}
+	// Without a daemon nobody would install, and nothing could be watched.
+	return withDaemon(ctx, g, func(cl *client.Client) error {
+		if f.resume == "" && !f.yes && isTerminal(c.OutOrStdout()) && isTerminalIn(c.InOrStdin()) {
+			names, err := confirmInstall(ctx, c, cl, req)
+			if err != nil {
+				return err
+			}
+			req.Selector = strings.Join(names, ",") // what was shown is what is done
+		}
+		started, err := cl.StartJob(ctx, req)
+		if err != nil {
+			return err
+		}
+		if f.noWait {
+			return errors.Join(printIf(g.json, c, started), sayIf(!g.json, c, "job %s: `rackseed install --resume %s` watches it\n", started.ID, started.ID))
+		}
+		return f.watch(c, g, cl, started)
+	})
+}
+
+// armOnly needs no daemon: the machines are installed by whichever runs when
+// they boot.
+func (f *installFlags) armOnly(c *cobra.Command, g *globals, selector string) error {
+	return withClient(c.Context(), g, func(cl *client.Client) error {
+		armed, err := cl.Arm(c.Context(), view.ArmRequest{Selector: selector, By: operatorName(), Reason: f.options.Why, For: f.options.Window})
+		if err != nil {
+			return err
+		}
 		if g.json {
 			return printJSON(c, armed)
 		}
-		return printArmed(c.OutOrStdout(), armed, o.dryRun)
-	}
-	st, err := cl.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if !g.json {
-		fmt.Fprintf(c.OutOrStdout(), "%d armed. Switch them on; they boot from the network.\n", len(armed.Nodes))
-		if st.Serving.Note != "" {
-			fmt.Fprintln(c.ErrOrStderr(), "warning: nothing is served:", st.Serving.Note)
+		rows := make([][]string, 0, len(armed.Nodes))
+		for _, n := range armed.Nodes {
+			rows = append(rows, []string{n.Name, orDash(n.Role), orDash(n.Image), orDash(n.Serial), n.ArmedUntil.Local().Format(time.DateTime)})
 		}
-	}
-	return watch(ctx, c, g, cl, armed, o)
+		if err := table(c.OutOrStdout(), []string{"NAME", "ROLE", "IMAGE", "SERIAL", "ARMED UNTIL"}, rows); err != nil {
+			return err
+		}
+		return sayIf(true, c, "%d machines armed. Switch them on; they boot from the network.\n", len(armed.Nodes))
+	})
 }
 
-func printArmed(w io.Writer, r view.ArmResult, dryRun bool) error {
-	rows := make([][]string, 0, len(r.Nodes))
-	for _, n := range r.Nodes {
-		rows = append(rows, []string{n.Name, orDash(n.Role), orDash(n.Image), orDash(n.Serial), disksOf(n)})
+func sayIf(wanted bool, c *cobra.Command, format string, args ...any) error {
+	if !wanted {
+		return nil
 	}
-	if err := table(w, []string{"NAME", "ROLE", "IMAGE", "SERIAL", "DISK THAT IS WIPED"}, rows); err != nil {
-		return err
-	}
-	verb := "armed"
-	if dryRun {
-		verb = "would be armed"
-	}
-	_, err := fmt.Fprintf(w, "%d machines %s.\n", len(r.Nodes), verb)
+	_, err := fmt.Fprintf(c.OutOrStdout(), format, args...)
 	return err
 }
 
-func disksOf(n view.Node) string {
-	if len(n.Disks) == 0 {
-		return "its only fixed disk (more than one stops the install)"
-	}
-	var all []string
-	for _, d := range n.Disks {
-		for _, part := range []string{d.WWN, d.Serial, d.ByPath, d.Model} {
-			if part != "" {
-				all = append(all, part)
-			}
-		}
-	}
-	return strings.Join(all, " ")
+func dryInstall(ctx context.Context, cl *client.Client, req view.JobRequest) (view.Job, error) {
+	req.DryRun = true
+	return cl.StartJob(ctx, req)
 }
 
-// watch follows the log until every machine is ready or has failed.
-func watch(ctx context.Context, c *cobra.Command, g *globals, cl *client.Client, armed view.ArmResult, o installOptions) error {
-	waiting := map[string]bool{}
-	for _, n := range armed.Nodes {
-		waiting[n.Name] = true
-	}
-	total, failed := len(waiting), 0
-	for e, err := range cl.Follow(ctx, armed.Seq) {
-		if err != nil {
-			return fmt.Errorf("%w; the machines go on by themselves: `rackseed node list` shows them", err)
+func printInstall(w io.Writer, plan view.Job) error {
+	rows := make([][]string, 0, len(plan.Results))
+	var warnings []string
+	noBMC := 0
+	for _, r := range plan.Results {
+		t := dataOf[view.InstallTarget](r)
+		rows = append(rows, []string{r.Target, orDash(t.Role), string(t.State), orDash(t.Image), orDash(t.Serial), orDash(t.BMC), strings.Join(t.Wipes, "; ")})
+		if t.Warning != "" {
+			warnings = append(warnings, fmt.Sprintf("%s: %s", r.Target, t.Warning))
 		}
-		if !waiting[e.Body.Subject()] {
-			continue
-		}
-		if err := printEvents(c.OutOrStdout(), oneEvent(e), g.json); err != nil {
-			return err
-		}
-		switch b := e.Body.(type) {
-		case site.NodeVerified:
-			if len(b.Deviations) > 0 {
-				failed++
-			}
-			delete(waiting, b.Node)
-		case site.InstallFailed, site.Disarmed, site.NodeHeld, site.NodeUnplanned:
-			failed++
-			delete(waiting, b.Subject())
-			if o.maxFailures > 0 && failed == o.maxFailures {
-				disarmRest(ctx, c, cl, waiting)
-			}
-		}
-		if len(waiting) == 0 {
-			return verdict(total, failed)
+		if t.BMC == "" {
+			noBMC++
 		}
 	}
-	return &exitError{exitFailed, errors.New("stopped watching; the armed machines stay armed: `rackseed disarm SELECTOR` takes that back")}
+	if err := table(w, []string{"NAME", "ROLE", "STATE", "IMAGE", "SERIAL", "BMC", "DISKS THAT ARE WIPED"}, rows); err != nil {
+		return err
+	}
+	if noBMC > 0 {
+		warnings = append(warnings, fmt.Sprintf("%d have no BMC in the plan: add bmc: {address: ADDRESS}, or --no-power and switch them on by hand", noBMC))
+	}
+	for _, text := range warnings {
+		fmt.Fprintln(w, "warning:", text)
+	}
+	_, err := fmt.Fprintf(w, "%d machines would be armed.\n", len(rows))
+	return err
 }
 
-func oneEvent(e site.Event) func(func(site.Event, error) bool) {
-	return func(yield func(site.Event, error) bool) { yield(e, nil) }
+// confirmInstall shows what would be lost and asks for the number of
+// machines: whoever types it has read it.
+func confirmInstall(ctx context.Context, c *cobra.Command, cl *client.Client, req view.JobRequest) ([]string, error) {
+	plan, err := dryInstall(ctx, cl, req)
+	if err != nil {
+		return nil, err
+	}
+	out := c.OutOrStdout()
+	if err := printInstall(out, plan); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(out, "Everything on these disks is lost. Type the number of machines, %d, to go on: ", len(plan.Results))
+	line, err := bufio.NewReader(c.InOrStdin()).ReadString('\n')
+	if err != nil && strings.TrimSpace(line) == "" {
+		return nil, &exitError{exitRefused, errors.New("nothing was confirmed, and nothing is installed")}
+	}
+	if strings.TrimSpace(line) != strconv.Itoa(len(plan.Results)) {
+		return nil, &exitError{exitRefused, fmt.Errorf("%q is not %d: nothing is installed", strings.TrimSpace(line), len(plan.Results))}
+	}
+	names := make([]string, 0, len(plan.Results))
+	for _, r := range plan.Results {
+		names = append(names, r.Target)
+	}
+	return names, nil
 }
 
-// disarmRest takes back what has not begun; what runs is left to finish.
-func disarmRest(ctx context.Context, c *cobra.Command, cl *client.Client, waiting map[string]bool) {
-	names := make([]string, 0, len(waiting))
-	for n := range waiting {
-		names = append(names, n)
+// watch shows a job until it has ended. The daemon may be restarted
+// meanwhile.
+func (f *installFlags) watch(c *cobra.Command, g *globals, cl *client.Client, started view.Job) error {
+	ctx := c.Context()
+	show := newJobView(c, g, view.JobRequest{Verb: job.Install}, true)
+	if show.lines {
+		note := ""
+		if st, err := cl.Status(ctx); err == nil && st.Serving.Note != "" {
+			note = "; nothing is served: " + st.Serving.Note
+		}
+		fmt.Fprintf(show.out, "job %s: %d machines%s\n", started.ID, len(started.Results), note)
+		if f.options.NoPower {
+			fmt.Fprintf(show.out, "%d armed. Switch them on; they boot from the network.\n", len(started.Results))
+		}
 	}
-	if len(names) == 0 {
-		return
+	ended, err := show.watch(started.Results, func(tell func(view.JobChange)) (view.Job, error) {
+		return followPatiently(ctx, cl, started.ID, tell)
+	})
+	if err != nil {
+		return &exitError{exitFailed, fmt.Errorf("stopped watching job %[1]s, which the daemon goes on with (%[2]w): `rackseed install --resume %[1]s` watches it again, `rackseed job cancel %[1]s` ends it", started.ID, err)}
 	}
-	selector := strings.Join(names, "&state=armed,") + "&state=armed"
-	if _, err := cl.Disarm(ctx, view.ArmRequest{Selector: selector, By: operatorName(), Reason: "too many failed"}); err != nil {
-		fmt.Fprintln(c.ErrOrStderr(), "warning: disarming the rest:", err)
-	}
+	return show.end(ended, "")
 }
 
-func verdict(total, failed int) error {
-	switch failed {
-	case 0:
-		return nil
-	case total:
-		return &exitError{exitFailed, errors.New("no machine became ready")}
-	default:
-		return &exitError{exitSome, fmt.Errorf("%d of %d machines did not become ready", failed, total)}
+// followPatiently follows a job through restarts of its daemon.
+func followPatiently(ctx context.Context, cl *client.Client, id string, tell func(view.JobChange)) (view.Job, error) {
+	const patience = time.Minute
+	gone := time.Time{}
+	for {
+		ended, err := cl.FollowJob(ctx, id, func(ch view.JobChange) { gone = time.Time{}; tell(ch) })
+		if !errors.Is(err, client.ErrNoDaemon) || ctx.Err() != nil {
+			return ended, err
+		}
+		if gone.IsZero() {
+			gone = time.Now()
+		}
+		if time.Since(gone) > patience {
+			return ended, err
+		}
+		select {
+		case <-ctx.Done():
+			return ended, ctx.Err()
+		case <-time.After(time.Second):
+		}
 	}
 }
 

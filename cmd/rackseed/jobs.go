@@ -24,7 +24,7 @@ import (
 func (c *core) jobRunner(owner bool, dial bmc.Dialer, pace install.Pace, server netip.Addr) *job.Runner {
 	secrets := passwords{box: c.box}
 	composer := c.composer()
-	return job.New(job.Config{
+	return job.New(c.informed(job.Config{
 		State: c.ledger.State, Now: c.ledger.Now,
 		Do: func(ctx context.Context, decide func(*site.State, time.Time) ([]site.Body, error)) (*site.State, error) {
 			return c.ledger.Do(ctx, decide)
@@ -33,7 +33,7 @@ func (c *core) jobRunner(owner bool, dial bmc.Dialer, pace install.Pace, server 
 		Dial:   dial, NewID: func() string { return "j-" + strings.ToLower(rand.Text()[:10]) }, Log: c.log, Owner: owner,
 		Changed: c.ledger.Changed, Pace: pace,
 		Vet: func(s *site.State, machines []*site.Machine) error { return vet(composer, server, s, machines) },
-	})
+	}))
 }
 
 // runJob has the daemon, or its state directory, do a job, and shows it.
@@ -50,16 +50,10 @@ func (f *bmcFlags) runJob(ctx context.Context, g *globals, req view.JobRequest, 
 			result = started
 			return err
 		}
-		changes := make(chan view.JobChange, 64)
-		ended := make(chan error, 1)
-		go func() {
-			defer close(changes)
-			var err error
-			result, err = cl.FollowJob(ctx, started.ID, func(ch view.JobChange) { changes <- ch })
-			ended <- err
-		}()
-		show.follow(started.Results, changes)
-		if err := <-ended; err != nil {
+		result, err = show.watch(started.Results, func(tell func(view.JobChange)) (view.Job, error) {
+			return cl.FollowJob(ctx, started.ID, tell)
+		})
+		if err != nil {
 			return fmt.Errorf("stopped watching job %s, which a daemon goes on with: %w; `rackseed job show %s` says how it stands", started.ID, err, started.ID)
 		}
 		return nil

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/sim"
 	"github.com/rackseed/rackseed/pkg/view"
@@ -56,7 +57,7 @@ func TestNoWayOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	loader := func(name string) ([]byte, bool) { return []byte("loader"), name == "snponly.efi" }
-	server := httptest.NewServer(c.machineSide(loader, nil, nil).Handler())
+	server := httptest.NewServer(c.machineSide(loader, install.RealTime, nil, nil).Handler())
 	defer server.Close()
 	addr := server.Listener.Addr().String()
 

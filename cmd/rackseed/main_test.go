@@ -63,7 +63,7 @@ func TestContract(t *testing.T) {
 		"plan check": {"json"}, "plan apply": nil, "plan diff": nil, "image add": nil, "image list": {"json"}, "image remove": nil,
 		"node list": {"json"}, "node show": {"json"}, "explain": {"plan", "json"},
 		"export kolla": {"plan", "output", "json"}, "export cephadm": {"plan"}, "export hosts": {"plan"}, "export ansible": {"plan"}, "render": {"plan", "as", "secrets"},
-		"install": {"no-power", "dry-run", "max-failures", "json"}, "disarm": {"json"}, "events": {"follow", "since", "json"},
+		"install": {"no-power", "dry-run", "canary", "parallel", "max-failures", "resume", "json"}, "disarm": {"json"}, "events": {"follow", "since", "json"},
 		"power status": {"bmc", "protocol", "user", "password-file", "json"}, "power on": nil, "power off": nil, "power soft": nil, "power reset": nil,
 		"power cycle": {"parallel", "stagger", "per-rack", "canary", "max-failures", "resume"},
 		"bootdev get": {"bmc"}, "bootdev set": {"once", "persistent", "bmc"}, "bios get": {"bmc"}, "bios set": {"bmc"}, "bios diff": {"bmc"},
@@ -100,10 +100,10 @@ func TestExitStatus(t *testing.T) {
 		{problem("method"), 1},
 		{fmt.Errorf("arming: %w", install.Refusal("held")), 4},
 		{client.ErrNoDaemon, 1},
-		{verdict(4, 0), 0},
-		{verdict(4, 1), 3},
-		{verdict(4, 4), 1},
-		{verdict(1, 1), 1},
+		{verdictOf(view.Job{Total: 4, OK: 4}), 0},
+		{verdictOf(view.Job{Total: 4, OK: 3, Failed: 1}), 3},
+		{verdictOf(view.Job{Total: 4, Failed: 4}), 1},
+		{verdictOf(view.Job{Total: 1, Failed: 1}), 1},
 	} {
 		got := 0
 		if c.err != nil {

@@ -24,7 +24,7 @@ type InstallTarget struct {
 func InstallTargetOf(s *site.State, m *site.Machine) InstallTarget {
 	t := InstallTarget{
 		State: m.Phase, Role: m.Node.Role, Image: s.Settings.ImageOf(m.Node), Serial: m.Node.Serial,
-		BMC: s.Settings.BMCOf(m.Node).Address, Wipes: wipes(s, m),
+		BMC: s.BMCOf(m).Address, Wipes: wipes(s, m),
 	}
 	if m.Installed {
 		t.Warning = fmt.Sprintf("it is %s: the system that attempt %d installed is lost", m.Phase, m.Attempt.Number)

@@ -51,10 +51,10 @@ func (r *Runner) task(id, by, verb string, args []string, o view.JobOptions) (ba
 
 // installable refuses machines that cannot be installed, all or none, and
 // those that another job installs.
-func (r *Runner) installable(s *site.State, machines []*site.Machine, o view.JobOptions) error {
+func (r *Runner) installable(s *site.State, machines []*site.Machine, req view.JobRequest) error {
 	for _, m := range machines {
 		name := m.Node.Name
-		if !o.NoPower && s.Settings.BMCOf(m.Node).Address == "" {
+		if !req.DryRun && !req.Options.NoPower && s.BMCOf(m).Address == "" {
 			return view.Misuse(fmt.Sprintf("%s has no BMC in the plan: add bmc: {address: ADDRESS}, or switch it on by hand, with --no-power", name))
 		}
 		for _, j := range s.AllJobs() {

@@ -21,6 +21,7 @@ type live struct {
 	task    batch.Task
 	durable bool // on record in the log
 	options view.JobOptions
+	given   site.Secret // sealed; of a job that sets a given password
 	cancel  context.CancelFunc
 
 	mu      sync.Mutex
@@ -133,6 +134,8 @@ func (r *Runner) work(ctx context.Context, l *live) {
 		options = view.JobOptions(j.Options)
 	}
 	targets, unfit := r.targets(s, job)
+	v := r.vaultOf(l)
+	dial := bmc.OpenEither(r.c.Dial, v)
 	o := batch.Options{
 		Parallel: options.Parallel, PerRack: options.PerRack, Stagger: options.Stagger, Canary: options.Canary, MaxFailures: options.MaxFailures, Deadline: options.Deadline,
 		Patience: r.c.Patience, Jitter: r.c.Jitter, Sessions: &r.sessions, Past: past(s, job),
@@ -140,9 +143,13 @@ func (r *Runner) work(ctx context.Context, l *live) {
 			if err := unfit[t.Name]; err != nil {
 				return nil, err
 			}
-			return r.c.Dial(ctx, t)
+			t.PasswordOnly = job.Verb == Access
+			return dial(ctx, t)
 		},
 		After: func(ctx context.Context, res batch.Result) { r.after(ctx, l, res) },
+	}
+	if options.NoPower && o.Parallel == 0 {
+		o.Parallel = len(targets) // whoever presses the buttons needs no cap
 	}
 	o.Around = r.around(s)
 	if l.durable {
@@ -153,7 +160,7 @@ func (r *Runner) work(ctx context.Context, l *live) {
 			return r.record(ctx, site.JobStep{ID: job.ID, Node: node, What: "power " + string(a) + " issued", Power: string(a)})
 		}
 	}
-	results := batch.Run(ctx, o, targets, l.task, func(c batch.Change) { l.tell(Change(c)) })
+	results := batch.Run(ctx, o, targets, r.equip(l, v), func(c batch.Change) { l.tell(Change(c)) })
 	reason := ""
 	for _, res := range results {
 		if res.Phase == batch.NotStarted {
@@ -205,7 +212,7 @@ func (r *Runner) after(ctx context.Context, l *live, res batch.Result) {
 			Protocol: string(res.Known.Protocol), CipherSuite: res.Known.CipherSuite, Certificate: res.Known.Certificate,
 			Manufacturer: res.Known.Manufacturer, Model: res.Known.Model, Firmware: res.Known.Firmware,
 		}
-		if m, ok := s.Machine(res.Target); ok && m.BMC != known && known != (site.BMCKnown{}) && s.Settings.BMCOf(m.Node).Address == res.Address {
+		if m, ok := s.Machine(res.Target); ok && m.BMC != known && known != (site.BMCKnown{}) && s.BMCOf(m).Address == res.Address {
 			bodies = append(bodies, site.BMCLearned{Node: res.Target, Known: known})
 		}
 		if l.durable && !left {
