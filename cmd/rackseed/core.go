@@ -17,6 +17,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/bmc/redfish"
 	"github.com/rackseed/rackseed/pkg/bootplan"
 	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/flight"
 	"github.com/rackseed/rackseed/pkg/image"
 	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ipxe"
@@ -39,6 +40,9 @@ type core struct {
 	ledger  *ledger.Ledger
 	box     *seal.Box
 	library *image.Library
+	flight  *flight.Recorder
+	visits  *accessLog
+	outlook outlook // of jobs; before the runner is made
 }
 
 // openCore opens a state directory, and makes it at first use. It is private
@@ -73,7 +77,11 @@ func newCore(ctx context.Context, dir string, st store.Log, box *seal.Box, libra
 	if err != nil {
 		return nil, err
 	}
-	return &core{dir: dir, log: log, store: st, ledger: l, box: box, library: library}, nil
+	recorder, err := flight.Open(flight.Options{Dir: filepath.Join(dir, "flight"), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return &core{dir: dir, log: log, store: st, ledger: l, box: box, library: library, flight: recorder, visits: &accessLog{now: l.Now}}, nil
 }
 
 func (c *core) close() error { return errors.Join(c.library.Close(), c.store.Close()) }
@@ -89,7 +97,7 @@ func nonce() string { return rand.Text() }
 // machineSide is what machines talk to.
 func (c *core) machineSide(loaders func(string) ([]byte, bool), pace install.Pace, neighbour neighbours, observe func(api.Served)) *api.Machine {
 	return &api.Machine{
-		Ledger: c.ledger, Compose: c.composer(), Seal: c.box, Loaders: loaders, Images: c.library.Handler(),
+		Ledger: c.ledger, Compose: c.composer(), Seal: c.box, Loaders: loaders, Images: c.visits.watch(c.library.Handler()),
 		Evidence: evidenceFolder(filepath.Join(c.dir, "evidence")), Log: c.log, Pace: pace, Nonce: nonce, Neighbour: neighbour, Observe: observe,
 	}
 }
@@ -197,9 +205,11 @@ func (c *core) write(ctx context.Context, use func(context.Context) error) error
 		cancel()
 		written <- err
 	}()
+	recorded := make(chan error, 1)
+	go func() { recorded <- c.flight.Run(writing) }()
 	err := use(using)
 	stop()
-	return errors.Join(err, <-written)
+	return errors.Join(err, <-written, <-recorded)
 }
 
 // evidenceFolder keeps what failed installers send.

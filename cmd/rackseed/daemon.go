@@ -47,6 +47,7 @@ type daemon struct {
 	strangers chan site.StrangerSeen
 	jobs      *job.Runner
 	note      atomic.Value // string: why DHCP is silent, if it is
+	observer  *observer
 }
 
 // bootFiles are the first-stage loaders.
@@ -79,6 +80,8 @@ func (d *daemon) run(ctx context.Context) error {
 		group.Go(func() error { return d.serveDHCP(ctx) })
 		group.Go(func() error { return d.expire(ctx) })
 		group.Go(func() error { return d.recordStrangers(ctx) })
+		group.Go(func() error { return d.core.recordLog(ctx) })
+		group.Go(func() error { return d.observer.tally.run(ctx, d.core.ledger.Now) })
 		return group.Wait()
 	})
 }
@@ -131,6 +134,7 @@ func (d *daemon) prepare() error {
 	}
 	d.strangers = make(chan site.StrangerSeen, 256)
 	d.note.Store("")
+	d.observer = newObserver(d.core, d.mode)
 	if d.links != nil {
 		return nil
 	}
@@ -218,11 +222,12 @@ func (d *daemon) startJobs(ctx context.Context, group *errgroup.Group) error {
 }
 
 func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
-	files := &tftp.Server{Open: d.openBootFile, Log: d.log}
+	files := &tftp.Server{Open: d.openBootFile, Log: d.log, Observe: d.observer.tftp, Tap: d.observer.tftpPacket}
 	for _, l := range d.tftp {
 		group.Go(func() error { return files.Serve(ctx, l) })
 	}
 	machine := d.core.machineSide(d.loaders.Lookup, d.opts.pace, d.neighbours(), d.observeHTTP).Handler()
+	machine = d.observer.watch(machine)
 	for _, l := range d.machine {
 		group.Go(func() error { return serveHTTP(ctx, l, machine, d.log) })
 	}
@@ -343,6 +348,7 @@ func (d *daemon) recordStrangers(ctx context.Context) error {
 }
 
 func (d *daemon) observeHTTP(s api.Served) {
+	d.observer.http(s)
 	d.log.Info("http", "served", s.What, "name", s.Name, "node", s.Node, "client", s.Addr, "why", s.Why)
 }
 

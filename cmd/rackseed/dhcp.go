@@ -87,6 +87,7 @@ func (d *daemon) observeDHCP(o dhcp.Observation) {
 	if o.Request == nil || o.Answer == nil {
 		return
 	}
+	d.observer.dhcp(o)
 	q, a := o.Request, o.Answer
 	d.log.Debug("dhcp", "mac", q.MAC, "node", a.Node, "type", q.Type, "why", a.Why, "boot", a.BootWhy)
 	if o.Loop {

@@ -27,6 +27,22 @@ const (
 	Log       Source = "log" // an event of the site's log, merged in when a timeline is read
 )
 
+// Client is what speaks for a machine at the moment.
+type Client string
+
+// The clients, as DHCP tells them apart.
+const (
+	ClientBIOS Client = "bios"      // a PXE ROM
+	ClientUEFI Client = "uefi"      // PXE of UEFI firmware
+	ClientHTTP Client = "uefi-http" // HTTP boot of UEFI firmware
+	ClientIPXE Client = "ipxe"
+	ClientOS   Client = "os" // an operating system or an installer
+)
+
+// Firmware reports a client that is not there any more once an operating
+// system runs.
+func (c Client) Firmware() bool { return c != "" && c != ClientOS }
+
 // Entry is one thing that was observed of one machine. Detail and Cause are
 // single lines of printable text, and never hold a secret.
 type Entry struct {
@@ -38,6 +54,9 @@ type Entry struct {
 	Addr    netip.Addr    `json:"addr,omitzero"`
 	Attempt int           `json:"attempt,omitempty"`
 	What    string        `json:"what"` // discover, offer, request, ack, open, sent, aborted, get, script, power-on …
+	Client  Client        `json:"client,omitempty"`
+	Name    string        `json:"name,omitempty"` // of the file, the boot action, the stage
+	XID     uint32        `json:"xid,omitempty"`  // of the DHCP exchange
 	Detail  string        `json:"detail,omitempty"`
 	Cause   string        `json:"cause,omitempty"`
 	Bytes   int64         `json:"bytes,omitempty"`
@@ -50,6 +69,25 @@ type Phase struct {
 	Begin time.Time `json:"begin"`
 	End   time.Time `json:"end"`
 	Note  string    `json:"note,omitempty"` // what would shorten it, or why it took so long
+	Open  bool      `json:"open,omitempty"` // it goes on; End is now
+}
+
+// Finding is something that a machine's entries show, in plain language.
+type Finding struct {
+	ID     string    `json:"id"`
+	At     time.Time `json:"at"` // of the entry that shows it
+	Cause  string    `json:"cause"`
+	Next   string    `json:"next,omitempty"` // what to do about it; empty when it is nothing to worry about
+	Normal bool      `json:"normal,omitempty"`
+}
+
+// Timeline is what is known of one machine.
+type Timeline struct {
+	Node     string    `json:"node"`
+	Attempt  int       `json:"attempt,omitempty"` // that the phases are of
+	Entries  []Entry   `json:"entries"`
+	Phases   []Phase   `json:"phases"`
+	Findings []Finding `json:"findings"`
 }
 
 // The phases, in their order. A phase that was not observed is left out.

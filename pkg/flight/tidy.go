@@ -12,6 +12,7 @@ import (
 // The longest texts, in bytes. Longer ones are cut.
 const (
 	maxWhat   = 40
+	maxName   = 200
 	maxDetail = 400
 )
 
@@ -32,6 +33,8 @@ func (e *Entry) key() string {
 func (e *Entry) tidy() {
 	e.Source = Source(Clean(string(e.Source), maxWhat))
 	e.What = Clean(e.What, maxWhat)
+	e.Client = Client(Clean(string(e.Client), maxWhat))
+	e.Name = Clean(e.Name, maxName)
 	e.Detail = Clean(e.Detail, maxDetail)
 	e.Cause = Clean(e.Cause, maxDetail)
 }
@@ -86,14 +89,14 @@ func printable(text string, limit int) string {
 const masked = "***"
 
 var (
-	tokenInURL   = regexp.MustCompile(`(/(?:answer|report)/)[^/\s"']{8,}`)
+	tokenInURL   = regexp.MustCompile(`(/(?:answer|report|discover/[^/\s]+/[^/\s]+)/)[^/\s"']{8,}`)
 	cryptHash    = regexp.MustCompile(`\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s"':,]+`)
 	passwordText = regexp.MustCompile(`(?i)(pass(?:word|wd|phrase)?|secret|token|auth-key)("?\s*[=:]\s*|\s+(?:is|--\S+)\s+)("[^"]*"|'[^']*'|\S+)`)
 	rootPassword = regexp.MustCompile(`(?i)(rootpw\s+(?:--\S+\s+)*)(\S+)`)
 )
 
 func suspicious(text string) bool {
-	if strings.Contains(text, "$") || strings.Contains(text, "/answer/") || strings.Contains(text, "/report/") {
+	if strings.Contains(text, "$") || strings.Contains(text, "/answer/") || strings.Contains(text, "/report/") || strings.Contains(text, "/discover/") {
 		return true
 	}
 	for _, word := range [...]string{"pass", "PASS", "Pass", "secret", "SECRET", "Secret", "token", "TOKEN", "Token", "rootpw", "auth-key"} {
