@@ -104,7 +104,7 @@ func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, g *globals, 
 	if f.resume != "" {
 		return result, usageError("--resume needs the log of a daemon or of a state directory; without one, give the BMCs that are left")
 	}
-	targets, err := f.targets(ctx, c, req.Selector)
+	targets, around, err := f.targets(ctx, c, req.Selector)
 	if err != nil {
 		return result, err
 	}
@@ -126,7 +126,7 @@ func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, g *globals, 
 	ended := make(chan []batch.Result, 1)
 	go func() {
 		defer close(changes)
-		ended <- batch.Run(ctx, batchOptions(req.Options, dial), targets, task, func(ch batch.Change) { changes <- job.Change(ch) })
+		ended <- batch.Run(ctx, batchOptions(req.Options, dial, around), targets, task, func(ch batch.Change) { changes <- job.Change(ch) })
 	}()
 	show.follow(waiting, changes)
 	results := <-ended
@@ -140,12 +140,26 @@ func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, g *globals, 
 	return result, nil
 }
 
-func batchOptions(o view.JobOptions, dial bmc.Dialer) batch.Options {
-	return batch.Options{Parallel: o.Parallel, PerRack: o.PerRack, Stagger: o.Stagger, Canary: o.Canary, MaxFailures: o.MaxFailures, Deadline: o.Deadline, Dial: dial}
+func batchOptions(o view.JobOptions, dial bmc.Dialer, around batch.Around) batch.Options {
+	return batch.Options{Parallel: o.Parallel, PerRack: o.PerRack, Stagger: o.Stagger, Canary: o.Canary, MaxFailures: o.MaxFailures, Deadline: o.Deadline, Dial: dial, Around: around}
 }
 
-// targets are the BMCs of --bmc, or of the machines that a plan file has.
-func (f *bmcFlags) targets(ctx context.Context, c *cobra.Command, selector string) ([]bmc.Target, error) {
+// targets are the BMCs of --bmc, or of the machines that a plan file has, with
+// what is known of them.
+func (f *bmcFlags) targets(ctx context.Context, c *cobra.Command, selector string) ([]bmc.Target, batch.Around, error) {
+	var around batch.Around
+	if f.profile != "" {
+		wanted, err := biosOfProfile(f.profile)
+		if err != nil {
+			return nil, around, err
+		}
+		around.BIOS = func(string) (map[string]string, error) { return wanted, nil }
+	}
+	targets, err := f.listTargets(ctx, c, selector, &around)
+	return targets, around, err
+}
+
+func (f *bmcFlags) listTargets(ctx context.Context, c *cobra.Command, selector string, around *batch.Around) ([]bmc.Target, error) {
 	if f.direct.protocol != "" && !slices.Contains([]bmc.Protocol{bmc.Auto, bmc.IPMI, bmc.Redfish}, bmc.Protocol(f.direct.protocol)) {
 		return nil, usageError("--protocol is auto, ipmi or redfish, not %q", f.direct.protocol)
 	}
@@ -159,6 +173,7 @@ func (f *bmcFlags) targets(ctx context.Context, c *cobra.Command, selector strin
 		if err != nil {
 			return nil, err
 		}
+		around.BIOS = biosOfPlan(s)
 		targets, err = planTargets(s, selector, passwords{box: box}.reveal, f.direct.passwordFile != "" || f.dryRun)
 		if err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/bmc"
+	"github.com/rackseed/rackseed/pkg/bmc/batch"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 )
@@ -90,8 +91,11 @@ func dataOf[T any](r view.JobResult) T {
 
 // printJob is a job as a table, a line for each machine.
 func printJob(w io.Writer, job view.Job) error {
-	if job.Verb == "bios" && len(job.Args) == 1 && len(job.Results) == 1 && job.Results[0].OK {
+	switch {
+	case job.Verb == "bios" && len(job.Args) == 1 && job.Args[0] == "get" && len(job.Results) == 1 && job.Results[0].OK:
 		return printSettings(w, dataOf[bmc.FirmwareSettings](job.Results[0]))
+	case job.Verb == "bios" && len(job.Args) > 0 && job.Args[0] != "get":
+		return printWanted(w, job)
 	}
 	heading, row := columns(job.Verb)
 	rows := make([][]string, 0, len(job.Results))
@@ -112,6 +116,8 @@ func note(r view.JobResult, shown bool) string {
 		return r.Phase + ": " + strings.TrimPrefix(r.Message, r.Phase+": ") + ": " + r.Fix
 	case !r.OK:
 		return r.Phase + ": " + strings.TrimPrefix(r.Message, r.Phase+": ")
+	case shown && noteOf(r) != "":
+		return noteOf(r)
 	case shown && r.Attempts > 1:
 		return fmt.Sprintf("after %d tries", r.Attempts)
 	case shown:
@@ -119,6 +125,53 @@ func note(r view.JobResult, shown bool) string {
 	default:
 		return r.Message
 	}
+}
+
+// noteOf is what the data of a result leaves in doubt, or saw besides.
+func noteOf(r view.JobResult) string { return dataOf[struct{ Note string }](r).Note }
+
+// printWanted sets firmware settings beside the wanted ones: all of a single
+// machine, and of many those that say something.
+func printWanted(w io.Writer, job view.Job) error {
+	var rows [][]string
+	for _, r := range job.Results {
+		before := len(rows)
+		for _, x := range dataOf[[]batch.Setting](r) {
+			if len(job.Results) > 1 && x.Right() && x.Pending == nil && x.Unknown == "" {
+				continue
+			}
+			rows = append(rows, []string{r.Target, orDash(x.Concept), orDash(x.Name), shown(x.Want), shown(x.Current), shown(x.Pending), settingNote(x)})
+		}
+		if len(rows) == before || !r.OK && !differs(r) {
+			rows = append(rows, []string{r.Target, "-", "-", "-", "-", "-", note(r, false)})
+		}
+	}
+	return table(w, []string{"NAME", "CONCEPT", "ATTRIBUTE", "WANTED", "NOW", "AFTER A RESET", "NOTE"}, rows)
+}
+
+// differs reports whether the settings say all that is wrong.
+func differs(r view.JobResult) bool {
+	return slices.ContainsFunc(dataOf[[]batch.Setting](r), func(x batch.Setting) bool { return !x.Right() })
+}
+
+func settingNote(x batch.Setting) string {
+	switch {
+	case x.Unknown != "":
+		return x.Unknown
+	case !x.Right():
+		return "not as wanted"
+	case x.Pending != nil:
+		return "takes effect at the next reset"
+	default:
+		return "-"
+	}
+}
+
+func shown(v any) string {
+	if v == nil {
+		return "-"
+	}
+	return orDash(fmt.Sprint(v))
 }
 
 func printSettings(w io.Writer, s bmc.FirmwareSettings) error {

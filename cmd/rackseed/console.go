@@ -67,7 +67,7 @@ func (f *consoleFlags) target(c *cobra.Command, g *globals, args []string) (bmc.
 			selector = args[0]
 		}
 		named := &bmcFlags{plan: f.plan, direct: f.direct}
-		targets, err = named.targets(c.Context(), c, selector)
+		targets, _, err = named.targets(c.Context(), c, selector)
 	} else {
 		targets, err = f.ofDaemon(c, g, args[0])
 	}

@@ -1,13 +1,20 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"slices"
+
+	"github.com/spf13/cobra"
+)
 
 func newPowerCommand(g *globals) *cobra.Command {
 	f := &bmcFlags{}
 	c := &cobra.Command{
 		Use: "power", Short: "Look at and switch the power of machines, by Redfish or IPMI",
 		Long: `Look at and switch the power of one machine or of hundreds. What is ordered is read back, and the
-command says which machines did not comply. A machine that is in the wanted state already is left alone.`,
+command says which machines did not comply. A machine that is in the wanted state already is left alone. A reset
+shows in no power state: where the BMC tells when the machine was last reset, that is compared; where it tells
+nothing, the reset is said to be accepted and not proved. With --verify, what the machine then boots is compared
+with the boot device that its BMC shows.`,
 		Example: `  rackseed power status 'rack=A03'
   rackseed power status --bmc '10.21.0.[11-42]' --user admin --password-file FILE
   rackseed power cycle role=compute --canary 2 --stagger 2s --per-rack 4 --max-failures 5`,
@@ -21,7 +28,18 @@ command says which machines did not comply. A machine that is in the wanted stat
 		{"cycle", "Switch machines off, then on", "rackseed power cycle 'cs-computer-[0001-0512]' --canary 2 --max-failures 5"},
 		{"reset", "Reset machines without taking the power away", "rackseed power reset --bmc https://10.21.0.11 --user admin --password-file FILE"},
 	} {
-		c.AddCommand(f.command(g, &cobra.Command{Use: action.name + " SELECTOR", Short: action.short, Example: "  " + action.example}, "power", noWords(action.name)))
+		words, v := noWords(action.name), &verifyFlags{}
+		add := f.command(g, &cobra.Command{Use: action.name + " SELECTOR", Short: action.short, Example: "  " + action.example}, "power", func(args []string) ([]string, error) {
+			list, err := words(args)
+			if err != nil {
+				return nil, err
+			}
+			return v.words(slices.Clone(list))
+		})
+		if slices.Contains([]string{"on", "cycle", "reset"}, action.name) {
+			v.add(add.Flags())
+		}
+		c.AddCommand(add)
 	}
 	return c
 }
