@@ -1,0 +1,48 @@
+// Parts that the forms of actions share.
+import {h} from '../lib/dom.js';
+import {t} from '../lib/i18n.js';
+import {save, settings} from '../lib/settings.js';
+
+let ids = 0;
+
+/** A labelled field. @param {string} label @param {any} input @param {string} [hint] */
+export function field(label, input, hint) {
+  const id = input.id || `field-${++ids}`;
+  input.id = id;
+  if (hint) input.setAttribute('aria-describedby', `${id}-hint`);
+  return h('div.field', null, h('label', {for: id}, label), input, hint ? h('p.hint', {id: `${id}-hint`}, hint) : null);
+}
+
+/** @param {string} label @param {boolean} checked @param {() => void} [onchange] */
+export function check(label, checked, onchange) {
+  const input = h('input', {type: 'checkbox', checked, onchange});
+  return {input, element: h('label.check', null, input, ' ', label)};
+}
+
+/** @param {[string, string][]} options value and label @param {string} chosen @param {(value: string) => void} [onchange] */
+export function choice(options, chosen, onchange) {
+  const select = h('select', {onchange: () => onchange?.(select.value)}, options.map(([value, label]) => h('option', {value, selected: value === chosen}, label)));
+  return select;
+}
+
+/** A whole number that may be left empty. */
+export function amount(min, value = '') {
+  return h('input', {type: 'number', min, step: 1, inputmode: 'numeric', value});
+}
+
+export const amountOf = (input) => (input.value === '' ? undefined : Number(input.value));
+
+/** Who does it: the log says so. */
+export function person() {
+  const input = h('input', {type: 'text', autocomplete: 'name', value: settings.person, maxlength: 64, onchange: () => save({person: input.value.trim()})});
+  return field(t('action.by'), input, t('action.by.hint'));
+}
+
+export const by = () => settings.person || 'page';
+
+/** A table with a caption for those who hear it. @param {string} caption @param {string[]} heads @param {any[][]} rows */
+export function table(caption, heads, rows) {
+  return h('div.scroll', {tabindex: '0', role: 'region', 'aria-label': caption},
+    h('table', null, h('caption.visually-hidden', null, caption), h('thead', null, h('tr', null, heads.map((x) => h('th', {scope: 'col'}, x)))),
+      h('tbody', null, rows.map((cells) => h('tr', null, cells.map((c, i) => (i ? h('td', null, c) : h('th', {scope: 'row'}, c))))))));
+}

@@ -1,0 +1,92 @@
+// Jobs: one thing that is done to many BMCs.
+import * as api from '../lib/api.js';
+import {fill, h, perFrame, setText} from '../lib/dom.js';
+import {actButton, commandLine, errorBox} from '../lib/dialog.js';
+import {dateTime, duration, t} from '../lib/i18n.js';
+import {by, table} from '../actions/form.js';
+import {command, quote} from '../actions/shell.js';
+
+const kinds = new Set(['job-queued', 'job-step', 'job-node-done', 'job-ended', 'job-resumed']);
+
+/** Asks again when an event of a job came, at most once a second. */
+function whenJobsChange(app, show) {
+  let timer = 0;
+  const unsubscribe = app.store.subscribe((change) => {
+    if (timer || !(change.all || change.events.some((e) => kinds.has(e.kind)))) return;
+    timer = setTimeout(() => { timer = 0; show(); }, 1000);
+  });
+  return () => { unsubscribe(); clearTimeout(timer); };
+}
+
+/** @param {import('../main.js').App} app */
+export function jobsView(app) {
+  const body = h('div');
+  const box = errorBox();
+  const element = h('div.page', null, h('h1', null, t('nav.jobs')), h('p.lead', null, t('jobs.about')), box, body);
+  async function show() {
+    try {
+      const list = await api.jobs();
+      setText(box, '');
+      fill(body, list.length
+        ? table(t('nav.jobs'), [t('jobs.id'), t('jobs.what'), t('jobs.by'), t('jobs.begun'), t('machine.state'), t('jobs.done'), t('jobs.failed')],
+          list.map((j) => [h('a', {href: '/jobs/' + encodeURIComponent(j.id)}, j.id), what(j), j.by || '–', dateTime(j.queued), jobState(j), `${j.ok}/${j.total}`, j.failed]))
+        : h('p.empty', null, t('jobs.none')), commandLine(command('job', 'list')));
+    } catch (e) {
+      setText(box, e.message || t('error.away'));
+    }
+  }
+  const close = whenJobsChange(app, show);
+  show();
+  return {title: t('nav.jobs'), element, close};
+}
+
+const what = (j) => [j.verb, ...(j.args || [])].join(' ');
+const jobState = (j) => (j.state === 'running' ? t('jobs.running') : j.reason ? t('jobs.stopped', {reason: j.reason}) : t('jobs.ended'));
+
+/** @param {import('../main.js').App} app @param {{id: string}} params */
+export function jobView(app, {id}) {
+  const body = h('div');
+  const box = errorBox();
+  const heading = h('h1', null, t('jobs.one', {id}));
+  const element = h('div.page', null, heading, box, body);
+  let job;
+  const show = perFrame(() => job && fill(body, page()));
+
+  async function load() {
+    try {
+      job = await api.job(id);
+      setText(box, '');
+      show();
+    } catch (e) {
+      setText(box, e.message || t('error.away'));
+    }
+  }
+
+  function page() {
+    const cancel = actButton(t('jobs.cancel'), async () => { await api.cancelJob(id); await load(); }, {kind: 'plain', box});
+    const resume = actButton(t('jobs.resume'), async () => { const next = await api.startJob({resume: id, verb: job.verb, by: by()}); app.router.go('/jobs/' + encodeURIComponent(next.id)); }, {kind: 'plain', box});
+    return [
+      h('p.lead', null, h('strong', null, what(job)), ` · ${jobState(job)} · ${t('jobs.sum', {ok: job.ok, failed: job.failed, n: job.total})}`),
+      h('progress', {max: job.total || 1, value: job.ok + job.failed, 'aria-label': t('jobs.progress')}),
+      h('div.buttons', null, job.state === 'running' ? cancel : null, job.state !== 'running' && job.ok < job.total ? resume : null),
+      commandLine(job.state === 'running' ? command('job', 'show', quote(id)) : command(...what(job).split(' '), `--resume ${quote(id)}`)),
+      table(t('jobs.results'), [t('machine.name'), t('machine.state'), t('jobs.message'), t('jobs.fix'), t('jobs.took')],
+        (job.results || []).map((r) => [h('a', {href: '/nodes/' + encodeURIComponent(r.target)}, r.target), h('span.phase', {data: {phase: r.phase}}, phaseName(r.phase)),
+          [r.message || data(r.data), r.steps?.length ? steps(r.steps) : null], r.fix || '', r.seconds ? duration(r.seconds * 1000) : '']))];
+  }
+  const close = whenJobsChange(app, load);
+  load();
+  return {title: t('jobs.one', {id}), element, close};
+}
+
+const phaseName = (phase) => t(`phase.job.${phase.replace(' ', '-')}`);
+
+const steps = (list) => h('details', null, h('summary', null, t('jobs.steps', {n: list.length})),
+  h('ol', null, list.map((s) => h('li', null, s.what, s.error ? `: ${s.error}` : ''))));
+
+/** What was read, in a line. */
+export function data(d) {
+  if (d === undefined || d === null) return '';
+  if (typeof d !== 'object') return String(d);
+  return Object.entries(d).filter(([, v]) => typeof v !== 'object').map(([k, v]) => `${k}: ${v}`).join(', ');
+}

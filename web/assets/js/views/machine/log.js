@@ -1,0 +1,46 @@
+// What is said of the machine, as it is said: the log, the installer, the console.
+import * as api from '../../lib/api.js';
+import {fill, h, perFrame} from '../../lib/dom.js';
+import {commandLine} from '../../lib/dialog.js';
+import {t, time} from '../../lib/i18n.js';
+import {follow} from '../../lib/sse.js';
+import {command} from '../../actions/shell.js';
+import {eventText} from '../events.js';
+
+const kept = 500;
+
+/** @param {import('../../main.js').App} app @param {string} name */
+export function logPanel(app, name) {
+  const list = h('ol.log.tail', {tabindex: '0', 'aria-label': t('log.title')});
+  const element = h('section.panel', {'aria-label': t('log.title')}, h('h2', null, t('log.title')), list, commandLine(command('events', '--follow')));
+  /** @type {{at: string, source: string, text: string}[]} */
+  let lines = [];
+  const end = new AbortController();
+
+  const show = perFrame(() => fill(list, lines.length ? lines.map((l) => h('li', null, h('time', {datetime: l.at}, time(l.at)), h('span.source', {data: {source: l.source}}, l.source), h('span.said', null, l.text))) : h('li.empty', null, t('log.none'))));
+
+  function add(more) {
+    lines = [...lines, ...more].sort((a, b) => (a.at < b.at ? 1 : -1)).slice(0, kept); // the newest first
+    show();
+  }
+
+  const ofEvent = (e) => ({at: e.at, source: 'log', text: [e.kind, eventText(e)].filter(Boolean).join(': ')});
+  const unsubscribe = app.store.subscribe((change) => {
+    const mine = change.events.filter((e) => e.subject === name).map(ofEvent);
+    if (mine.length) add(mine);
+  });
+  api.events({selector: name}).then((past) => {
+    const seen = new Set(lines.map((l) => l.at + l.text));
+    add(past.map(ofEvent).filter((l) => !seen.has(l.at + l.text)));
+  }, () => show());
+
+  // Syslog and console come with the flight recorder, live; a daemon without one has none.
+  follow({
+    url: () => `/api/v1/nodes/${encodeURIComponent(name)}/timeline?` + new URLSearchParams({since: new Date().toISOString()}),
+    last: '', signal: end.signal,
+    take: (messages) => add(messages.map((m) => JSON.parse(m.data)).filter((e) => e.source && e.source !== 'log').map((e) => ({at: e.at, source: e.source, text: [e.what, e.detail, e.cause].filter(Boolean).join(' · ')}))),
+    tell: (live, status) => { if (status === 404 || status === 405) end.abort(); },
+  });
+  show();
+  return {element, close() { unsubscribe(); end.abort(); }};
+}

@@ -1,0 +1,41 @@
+// The flight recorder as a picture: phases, with a mark for each packet and report.
+import * as api from '../../lib/api.js';
+import {h} from '../../lib/dom.js';
+import {commandLine} from '../../lib/dialog.js';
+import {gantt, legend, phaseName} from '../../lib/gantt.js';
+import {duration, t, time} from '../../lib/i18n.js';
+import {command, quote} from '../../actions/shell.js';
+import {panel} from './panel.js';
+
+const shown = 400; // entries in the list; the newest
+
+/** @param {string} name */
+export function timelinePanel(name) {
+  return panel(t('timeline.title'), async () => {
+    const line = await api.timeline(name);
+    const same = commandLine(command('node', 'show', quote(name), '--timeline'));
+    if (!line || !(line.entries?.length || line.phases?.length)) return [h('p.empty', null, t('gantt.none')), same];
+    const entries = line.entries || [];
+    const phases = line.phases || [];
+    const marks = entries.map((e) => ({at: e.at, source: e.source, text: entryText(e)}));
+    return [
+      phases.length ? [gantt([{label: '', phases, marks: marks.filter((m) => inside(m, phases))}], {now: Date.now(), label: t('timeline.picture')}), legend(new Set(phases.map((p) => p.name)))] : null,
+      phases.some((p) => p.note) ? h('ul.notes', null, phases.filter((p) => p.note).map((p) => h('li', null, h('strong', null, phaseName(p.name)), ` ${duration(Date.parse(p.end) - Date.parse(p.begin))}: `, p.note))) : null,
+      causes(entries),
+      h('details', null, h('summary', null, t('timeline.entries', {n: entries.length})),
+        h('ol.log', null, entries.slice(-shown).reverse().map((e) => h('li', null, h('time', {datetime: e.at}, time(e.at)), h('span.source', {data: {source: e.source}}, e.source), h('span.said', null, entryText(e)))))),
+      same];
+  }, {wide: true});
+}
+
+const entryText = (e) => [e.what, e.detail, e.cause].filter(Boolean).join(' · ');
+
+const inside = (mark, phases) => mark.at >= phases[0].begin && (phases.at(-1).end.startsWith('0001') || mark.at <= phases.at(-1).end);
+
+/** What the recorder understood, each cause once, the newest first. */
+function causes(entries) {
+  const found = new Map();
+  for (const e of entries) if (e.cause) found.set(e.cause, e);
+  if (!found.size) return null;
+  return h('ul.notes', {'aria-label': t('timeline.causes')}, [...found.values()].reverse().slice(0, 5).map((e) => h('li', null, h('time', {datetime: e.at}, time(e.at)), ` ${e.cause}`)));
+}
