@@ -93,6 +93,8 @@ var (
 	ErrUntrusted   = errors.New("the BMC's certificate is not one that the given CA vouches for")
 	ErrNotStored   = errors.New("the BMC accepted the setting and did not keep it")
 	ErrBusy        = errors.New("the BMC has no free session")
+
+	ErrOtherMachine = errors.New("this is not the BMC of that machine")
 )
 
 // PowerState is what the chassis is.

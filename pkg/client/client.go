@@ -79,8 +79,12 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 		return nil, fmt.Errorf("asking the daemon: %w", err)
 	}
 	req.Header.Set("Accept", accept)
-	if body != nil {
+	switch body.(type) {
+	case nil:
+	case *bytes.Reader:
 		req.Header.Set("Content-Type", "application/json")
+	default:
+		req.Header.Set("Content-Type", "application/octet-stream") // read as it comes
 	}
 	resp, err := c.http.Do(req)
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {

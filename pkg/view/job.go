@@ -3,6 +3,8 @@ package view
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/rackseed/rackseed/pkg/site"
 )
 
 // JobRequest asks for one thing to be done to many BMCs, or for a job that
@@ -17,6 +19,9 @@ type JobRequest struct {
 	Pin      string     `json:"pin,omitempty"`    // SHA-256 of the certificate that the BMC now has
 	Force    bool       `json:"force,omitempty"`  // even while a machine is being installed
 	DryRun   bool       `json:"dry_run,omitempty"`
+	// Password is what `bmc password given` sets; sealed with the key of the
+	// state directory, or bare over a connection that nobody reads.
+	Password site.Secret `json:"password,omitempty"`
 }
 
 // JobOptions say how a job goes about its machines; zero is the default.

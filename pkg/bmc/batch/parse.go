@@ -24,6 +24,7 @@ import (
 //	media      get | eject
 //	media      insert URL|IMAGE [boot[=TIME]]
 //	inventory
+//	bmc        password generate|given
 func Parse(verb string, args []string) (Task, error) {
 	first, rest := "", []string(nil)
 	if len(args) > 0 {
@@ -43,8 +44,10 @@ func Parse(verb string, args []string) (Task, error) {
 			return Task{}, fmt.Errorf("inventory takes no %q", first)
 		}
 		return Inventory(), nil
+	case "bmc":
+		return parseAccess(first, rest)
 	default:
-		return Task{}, fmt.Errorf("%q is not something to do with a BMC: power, bootdev, bios, media, inventory", verb)
+		return Task{}, fmt.Errorf("%q is not something to do with a BMC: power, bootdev, bios, media, inventory, bmc", verb)
 	}
 }
 
@@ -204,4 +207,13 @@ func publicURL(text string) error {
 	default:
 		return nil
 	}
+}
+
+// parseAccess gives a task that whoever has a vault must equip: see
+// PasswordRenew.
+func parseAccess(what string, rest []string) (Task, error) {
+	if what != "password" || len(rest) != 1 || rest[0] != "generate" && rest[0] != "given" {
+		return Task{}, errors.New("bmc password is generate, or given")
+	}
+	return PasswordRenew(nil, nil), nil
 }

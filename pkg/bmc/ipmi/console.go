@@ -39,7 +39,7 @@ func (d *driver) Console(ctx context.Context) (io.ReadWriteCloser, error) {
 		return nil, err
 	}
 	s := d.session
-	if err := s.activate(ctx); err != nil {
+	if err := s.activate(ctx, d.options.Shy); err != nil {
 		d.give()
 		return nil, fmt.Errorf("activating serial over LAN: %w", err)
 	}
@@ -67,8 +67,8 @@ func (d *driver) Console(ctx context.Context) (io.ReadWriteCloser, error) {
 // solPoll is how often output is fetched that nobody typed for.
 const solPoll = 50 * time.Millisecond
 
-// activate takes over what is active already.
-func (s *session) activate(ctx context.Context) error {
+// activate takes over what is active already, unless it is shy.
+func (s *session) activate(ctx context.Context, shy bool) error {
 	request := &transport.ActivatePayloadRequest{PayloadType: types.PayloadTypeSOL, PayloadInstance: solInstance,
 		EnableEncryption: true, EnableAuthentication: true}
 	var err error
@@ -81,6 +81,9 @@ func (s *session) activate(ctx context.Context) error {
 		}
 		switch code {
 		case types.CodeActivatePayloadAlreadyActive, types.CodeActivatePayloadActivationLimitReached:
+			if shy {
+				return fmt.Errorf("%w: somebody else has the console", bmc.ErrBusy)
+			}
 			s.deactivate(ctx)
 		case types.CodeActivatePayloadTypeDisabled:
 			return fmt.Errorf("%w: it is switched off in the BMC's settings", bmc.ErrUnsupported)

@@ -112,6 +112,41 @@ func TestConsoleIsTakenOver(t *testing.T) {
 	<-s.done
 }
 
+// A recorder does not take the console from a person, and a person takes it
+// from a recorder.
+func TestShyConsole(t *testing.T) {
+	p := startConsolePeer(t, &mock.FakeConsoleConn{}, 17)
+	person := dial(t, p.target(), quick())
+	c, err := person.Console(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := watch(c)
+	o := quick()
+	o.Shy = true
+	recorder := dial(t, p.target(), o)
+	if _, err := recorder.Console(t.Context()); !errors.Is(err, bmc.ErrBusy) {
+		t.Errorf("got %v", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-s.done
+	port, err := recorder.Console(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := watch(port)
+	again, err := person.Console(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-lost.done
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestConsoleEndsWithTheDriver(t *testing.T) {
 	p := startConsolePeer(t, &mock.FakeConsoleConn{}, 17)
 	d := dial(t, p.target(), quick())

@@ -31,6 +31,7 @@ type Options struct {
 	Tries   int           // of a request; zero means 4
 	Idle    time.Duration // after which it logs in again, as BMCs end idle sessions after 60 s; zero means 45 s
 	Recipes *recipe.Book  // nil means the built-in ones
+	Shy     bool          // a console that somebody else has open is not taken over
 }
 
 func (o Options) withDefaults() (Options, error) {

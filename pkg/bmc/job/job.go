@@ -40,6 +40,10 @@ type Config struct {
 	Image   func(t bmc.Target, name string) (string, error)
 	Fetches func(url string, since time.Time) (clients []batch.Fetch, ours bool)
 
+	// Seal and Open keep passwords that jobs set, as seal.Box does.
+	Seal func(site.Secret) site.Secret
+	Open func(site.Secret) (string, error)
+
 	// Changed is closed at the next commit, as ledger.Ledger's is.
 	Changed func() <-chan struct{}
 	// Vet says why machines that are about to be armed could not be installed.
@@ -180,6 +184,9 @@ func (r *Runner) Start(ctx context.Context, req view.JobRequest) (view.Job, erro
 	}
 	l := newLive(job, task, task.Changes)
 	l.options = req.Options
+	if req.Password != "" {
+		l.given = r.c.Seal(req.Password)
+	}
 	return job, r.begin(l)
 }
 
@@ -235,10 +242,10 @@ func (r *Runner) pick(s *site.State, req view.JobRequest, task batch.Task) ([]*s
 		return nil, view.Misuse(fmt.Sprintf("--pin is the certificate of one BMC, and %q selects %d nodes", req.Selector, len(machines)))
 	}
 	if req.Verb == Install {
-		return machines, r.installable(s, machines, req.Options)
+		return machines, r.installable(s, machines, req)
 	}
 	for _, m := range machines {
-		if s.Settings.BMCOf(m.Node).Address == "" {
+		if s.BMCOf(m).Address == "" {
 			return nil, view.Misuse(fmt.Sprintf("%s has no BMC in the plan: add bmc: {address: ADDRESS}", m.Node.Name))
 		}
 		if m.Running() && task.Disrupts && !req.Force {
@@ -269,7 +276,7 @@ func namesOf(machines []*site.Machine) []string {
 func waiting(s *site.State, machines []*site.Machine) []view.JobResult {
 	out := make([]view.JobResult, 0, len(machines))
 	for _, m := range machines {
-		out = append(out, view.JobResult{Target: m.Node.Name, Address: s.Settings.BMCOf(m.Node).Address, Rack: m.Node.Rack, Phase: "waiting"})
+		out = append(out, view.JobResult{Target: m.Node.Name, Address: s.BMCOf(m).Address, Rack: m.Node.Rack, Phase: "waiting"})
 	}
 	return out
 }
@@ -367,7 +374,7 @@ func viewOf(s *site.State, j *site.Job) view.Job {
 	for _, name := range j.Targets {
 		res := view.JobResult{Target: name, Phase: "waiting"}
 		if m, ok := s.Machine(name); ok {
-			res.Address, res.Rack = s.Settings.BMCOf(m.Node).Address, m.Node.Rack
+			res.Address, res.Rack = s.BMCOf(m).Address, m.Node.Rack
 		}
 		n, _ := s.JobNodes.Get(site.JobKey{ID: j.ID, Node: name})
 		switch {
