@@ -10,26 +10,29 @@ SUMMARY := $(GO) run ./hack/testsummary
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check-reproducible loaders demo test test-packages race lint vuln fuzz bench e2e clean
+.PHONY: help build check-reproducible loaders agent demo test test-packages race lint vuln fuzz bench e2e clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: loaders ## build ./rackseed: static, reproducible, boot loaders inside
+build: loaders agent ## build ./rackseed: static, reproducible, boot loaders and discovery agents inside
 	$(BUILD) -o rackseed ./cmd/rackseed
 
-check-reproducible: loaders ## build twice, without the cache, and compare
+check-reproducible: loaders agent ## build twice, without the cache, and compare
 	hack/reproducible.sh $(BUILD)
 
 loaders: ## fetch the iPXE boot loaders that the binary embeds (Debian package, pinned)
 	@hack/loaders.sh
+
+agent: ## build the discovery agents that the binary embeds, for amd64 and arm64
+	@GO='$(GO)' hack/agent.sh
 
 demo: ## a simulated rack goes from power-off to ready: no root, no network
 	@hack/loaders.sh || echo "going on without boot loaders: the simulated machines need none"
 	$(BUILD) -o rackseed ./cmd/rackseed
 	./rackseed demo --exit
 
-test: loaders test-packages ## every test; skipped ones are listed by name at the end
+test: loaders agent test-packages ## every test; skipped ones are listed by name at the end
 	@{ $(GO) test -race -json -timeout 10m $$(hack/packages.sh fast); \
 	   $(GO) test -json -p 1 -parallel 3 -timeout 18m $$(hack/packages.sh slow); } | $(SUMMARY)
 
@@ -55,10 +58,10 @@ bench: loaders ## load beside the peers (dnsmasq, Kea, nginx), printed as ratios
 	@hack/debian-packages.sh clients bench
 	@hack/bench.sh $(BENCHFLAGS)
 
-e2e: loaders ## real unattended installs in QEMU; artifacts/ keeps their logs
+e2e: loaders agent ## real unattended installs in QEMU; artifacts/ keeps their logs
 	@hack/debian-packages.sh clients firmware install
 	@hack/e2e.sh
 
 clean: ## remove what make made
 	rm -rf rackseed .cache artifacts
-	find pkg/ipxe/loaders/files -type f ! -name README.md -delete
+	find pkg/ipxe/loaders/files pkg/discovery/agents/files -type f ! -name README.md -delete

@@ -3,9 +3,11 @@ package answer
 import (
 	"crypto/sha256"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
+	"github.com/rackseed/rackseed/pkg/cpio"
 	"github.com/rackseed/rackseed/pkg/profile"
 	"github.com/rackseed/rackseed/pkg/site"
 )
@@ -40,17 +42,28 @@ func Overlay(t *Target) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the hook: %w", err)
 	}
-	c := &cpio{}
+	c := &cpio.Archive{}
 	// No entries for the folders: in newer images some of them are links, which the kernel would replace.
-	c.file("lib/dracut/hooks/pre-pivot/50-rackseed.sh", 0o755, string(hook))
-	c.folder("rackseed", 0o700)
-	c.file("rackseed/tune.sh", 0o700, tune)
+	c.File("lib/dracut/hooks/pre-pivot/50-rackseed.sh", 0o755, hook)
+	c.Folder("rackseed", 0o700)
+	c.File("rackseed/tune.sh", 0o700, []byte(tune))
 	made := map[string]bool{}
 	for _, f := range files {
-		c.parents(made, "rackseed/root"+f.path)
-		c.file("rackseed/root"+f.path, f.mode, f.text)
+		parents(c, made, "rackseed/root"+f.path)
+		c.File("rackseed/root"+f.path, f.mode, []byte(f.text))
 	}
-	return c.bytes(), nil
+	return c.Bytes(), nil
+}
+
+// parents adds the folders above a file that are not made yet.
+func parents(c *cpio.Archive, made map[string]bool, name string) {
+	dir := path.Dir(name)
+	if dir == "." || dir == "rackseed" || made[dir] {
+		return
+	}
+	parents(c, made, dir)
+	c.Folder(dir, 0o755)
+	made[dir] = true
 }
 
 // stateless refuses a node that would lose what it must keep.

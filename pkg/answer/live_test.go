@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rackseed/rackseed/pkg/cpio"
 	"github.com/rackseed/rackseed/pkg/profile"
 	"github.com/rackseed/rackseed/pkg/site"
 )
@@ -41,7 +42,7 @@ func unpack(t *testing.T, archive []byte) string {
 func TestOverlayUnpacks(t *testing.T) {
 	target := target(t, rocky9())
 	archive := overlay(t, target)
-	if len(archive)%cpioBlock != 0 {
+	if len(archive)%cpio.Block != 0 {
 		t.Errorf("%d bytes: another archive cannot follow", len(archive))
 	}
 	if !bytes.Equal(archive, overlay(t, target)) {

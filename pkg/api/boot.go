@@ -88,8 +88,11 @@ func (h *Machine) decide(ctx context.Context, method string, id boot.Identity, f
 	}
 	d := boot.For(s, m, now)
 	served.Why = d.Why
-	if d.Action == boot.Ignore {
+	switch d.Action {
+	case boot.Ignore:
 		return "", served, nil
+	case boot.Discover:
+		return h.discover(s, m, d, id.MAC, server, served)
 	}
 	served.Node, served.Name = m.Node.Name, string(d.Action)
 	// Whether the answer file renders is found out before the arming is used

@@ -31,10 +31,13 @@ type Ledger interface {
 // Machine is the machine side: plain HTTP without sessions. It never answers
 // with a redirect, because firmware does not follow one.
 type Machine struct {
-	Ledger   Ledger
-	Compose  *bootplan.Composer
-	Seal     *seal.Box
-	Loaders  func(name string) ([]byte, bool)
+	Ledger  Ledger
+	Compose *bootplan.Composer
+	Seal    *seal.Box
+	Loaders func(name string) ([]byte, bool)
+	// Agent is the program that looks at a machine, for an architecture such
+	// as x86_64, alone or as a ramdisk. Nil means that the build has none.
+	Agent    func(arch string, ramdisk bool) ([]byte, bool)
 	Images   http.Handler // serves below /images/
 	Evidence EvidenceStore
 	Log      *slog.Logger
@@ -68,9 +71,14 @@ func (h *Machine) Handler() http.Handler {
 	both("/boot/"+ipxe.BootstrapName, h.bootstrap)
 	both("/boot/"+ipxe.AutoexecName, h.bootstrap)
 	both("/boot/"+ipxe.NodeName, h.node)
+	both("/boot/discover-{agent}", h.agent)
 	both("/boot/{loader}", h.loader)
 	r.Handle("/images/*", h.Images)
 	both("/answer/{token}/{file}", h.answer)
+	r.Get("/discover/{mac}/{node}/{token}/{what}", h.askDiscovery)
+	r.Post("/discover/{mac}/{node}/{token}/inventory", h.inventory)
+	r.Get("/report/{token}/cabling", h.cablingTasks)
+	r.Post("/report/{token}/cabling", h.cabling)
 	r.Post("/report/{token}/{stage}", h.report)
 	r.Put("/report/{token}/evidence", h.evidence)
 	return r

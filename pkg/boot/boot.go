@@ -20,14 +20,16 @@ const (
 	Local   Action = "local"   // start from its own disk
 	Install Action = "install" // start the installer
 	Hold    Action = "hold"    // wait, say why on the console, ask again
+	// Discover starts a system that looks at the machine and writes to no disk.
+	Discover Action = "discover"
 )
 
 // Decision is an action and everything that follows from it.
 type Decision struct {
 	Action    Action
-	Node      *site.Node // nil with Ignore
+	Node      *site.Node // nil for a machine that the plan does not name
 	Attempt   int        // the attempt that an Install belongs to
-	Image     site.Image // with Install
+	Image     site.Image // with Install and Discover
 	LocalBoot site.LocalBoot
 	Why       string
 }
@@ -36,12 +38,14 @@ type Decision struct {
 // it is armed, or if an attempt that an arming began still runs.
 func For(s *site.State, m *site.Machine, now time.Time) Decision {
 	if m == nil {
-		return Decision{Action: Ignore, Why: "the plan does not name this machine"}
+		return stranger(s)
 	}
 	d := Decision{Action: Local, Node: m.Node, Attempt: m.Attempt.Number, LocalBoot: s.Settings.LocalBootOf(m.Node)}
 	switch {
 	case m.Phase == site.PhaseHeld:
 		d.Action, d.Why = Hold, "held: "+m.Reason
+	case wanted(s, m, now):
+		return look(s, d, m.Discovery.By+" wants to look at it")
 	case m.Installed:
 		d.Why = fmt.Sprintf("installed by attempt %d: boots its disk until it is armed again", m.Attempt.Number)
 	case m.Phase == site.PhaseArmed:

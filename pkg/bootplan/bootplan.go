@@ -48,6 +48,9 @@ type Plan struct {
 // not known, is an error before anything was handed out.
 func (c *Composer) Compose(s *site.State, m *site.Machine, d boot.Decision, mac site.MAC, server ipxe.Server, token string) (Plan, error) {
 	p := Plan{Boot: ipxe.Boot{Decision: d}}
+	if d.Action == boot.Discover {
+		p.Boot = discovery(d, mac, server, token)
+	}
 	if d.Action == boot.Install {
 		answers, err := c.Answers(s, m.Node, d.Image, d.Attempt, mac, server.HTTP, token)
 		if err != nil {

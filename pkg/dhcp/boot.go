@@ -17,10 +17,13 @@ func noProxyWait() []byte { return []byte{ipxeNoProxy, 1, 1} }
 
 // bootFile asks boot.For, and finds the file that carries out what it says.
 func (d *decision) bootFile() (string, bool) {
-	if d.m == nil || !d.req.NetBoot() {
+	if !d.req.NetBoot() {
 		return "", false
 	}
 	what := boot.For(d.s, d.m, d.now)
+	if what.Action == boot.Ignore {
+		return "", false
+	}
 	d.a.Action, d.a.BootWhy = what.Action, what.Why
 	file, ok := ipxe.BootFile(d.req.Client(), what, ipxe.Server{Addr: d.cfg.ServerID, HTTP: d.cfg.HTTP})
 	if !ok {
@@ -79,8 +82,10 @@ func (d *decision) bootServer() {
 func (d *decision) proxyReply(kind MessageType) {
 	q := d.req
 	if d.m == nil {
-		d.silent("the plan does not name this machine")
-		return
+		if what := boot.For(d.s, nil, d.now); what.Action == boot.Ignore {
+			d.silent(what.Why)
+			return
+		}
 	}
 	if !q.PXE() && !q.HTTP() {
 		d.silent("it does not ask for a boot file")

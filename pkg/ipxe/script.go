@@ -58,6 +58,7 @@ type Boot struct {
 	boot.Decision
 	Kernel string // URL
 	Initrd string // URL
+	Agent  string // URL of a second initrd, with Discover
 	Args   []string
 }
 
@@ -66,6 +67,8 @@ func Script(b Boot, s Server) string {
 	switch b.Action {
 	case boot.Install:
 		return installScript(b, s)
+	case boot.Discover:
+		return discoverScript(b, s)
 	case boot.Hold:
 		return holdScript(b, s)
 	default:
@@ -96,6 +99,37 @@ func installScript(b Boot, s Server) string {
 		"goto kernel",
 		":ask",
 		"echo Rackseed: asking again what to do",
+		"chain --replace "+s.HTTP+"/boot/"+NodeName+"?"+identityQuery+" || exit 1",
+	)
+}
+
+// discoverScript starts an image's kernel with the agent in the place of its
+// installer. iPXE hands the initrds to the kernel one behind the other, and
+// names them together initrd.magic for EFI stubs that ask by name.
+func discoverScript(b Boot, s Server) string {
+	name := "this machine"
+	if b.Node != nil {
+		name = text(b.Node.Name)
+	}
+	args := strings.Join(append([]string{"initrd=initrd.magic"}, b.Args...), " ")
+	return lines(
+		"#!ipxe",
+		"echo Rackseed: "+name+" is looked at, from "+text(b.Image.Name)+"; nothing is written to its disks",
+		"set tries:int32 0",
+		":kernel",
+		"imgfree",
+		"kernel --name vmlinuz "+b.Kernel+" "+args+" || goto again",
+		"initrd --name initrd.img "+b.Initrd+" || goto again",
+		"initrd --name discover.img "+b.Agent+" || goto again",
+		"boot ||",
+		":again",
+		"inc tries",
+		"iseq ${tries} 5 && goto ask ||",
+		"echo Rackseed: the discovery did not load (try ${tries} of 5). Check the link and the memory of",
+		"echo this machine; the next try follows in 5 seconds.",
+		"sleep 5",
+		"goto kernel",
+		":ask",
 		"chain --replace "+s.HTTP+"/boot/"+NodeName+"?"+identityQuery+" || exit 1",
 	)
 }

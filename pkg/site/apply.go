@@ -31,7 +31,7 @@ func (s *State) apply(e Event) error {
 	case PlanApplied:
 		s.applySettings(b)
 	case NodePlanned:
-		s.applyNode(b.Node, e.At)
+		s.applyNode(b, e.At)
 	case NodeUnplanned:
 		return s.unplan(b.Name)
 	case ImageAdded:
@@ -58,6 +58,8 @@ func (s *State) apply(e Event) error {
 		return s.applyInventory(e)
 	case BMCAdopted, BMCPasswordIssued, BMCPasswordSettled, BMCForgotten:
 		return s.applyAccess(e)
+	case DiscoveryAsked, StrangerForgotten:
+		return s.applyDiscovery(e)
 	default:
 		return s.applyInstall(e)
 	}
@@ -70,6 +72,7 @@ func (s *State) applyInstall(e Event) error {
 		return s.change(b.Node, func(m *Machine) error {
 			m.enter(PhaseArmed, e.At)
 			m.Arming = Arming{By: b.By, Reason: b.Reason, At: e.At, Until: b.Until}
+			m.Discovery = DiscoveryAsk{}
 			m.Installed, m.Reason, m.Deviations = false, "", nil
 			return nil
 		})
@@ -217,16 +220,20 @@ func (s *State) applySettings(b PlanApplied) {
 	}
 }
 
-func (s *State) applyNode(n Node, at time.Time) {
+func (s *State) applyNode(b NodePlanned, at time.Time) {
+	n := b.Node
 	old, known := s.machines.Get(n.Name)
 	if !known {
-		s.machines.set(n.Name, &Machine{Node: &n, Phase: PhasePlanned, Since: at})
+		s.machines.set(n.Name, &Machine{Node: &n, Phase: PhasePlanned, Since: at, AdoptedBy: b.By})
 		s.index(&n)
 		return
 	}
 	s.unindex(old.Node)
 	m := *old
 	m.Node = &n
+	if b.By != "" || !n.Adopted {
+		m.AdoptedBy = b.By
+	}
 	if old.Node.BMC.Address != n.BMC.Address {
 		s.forgetMACs(n.Name)
 		m.forgetBMC() // it is another BMC

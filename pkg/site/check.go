@@ -49,6 +49,7 @@ func (p *Plan) Check() []Finding {
 	c.checkAccess()
 	c.checkNetworks()
 	c.checkProvision()
+	c.checkDiscovery()
 	c.checkImages()
 	c.checkRepositories()
 	c.checkWebhooks()

@@ -153,6 +153,10 @@ func jobDecoderOf(kind string) (decoder, bool) {
 		return decodeAs[BMCPasswordSettled], true
 	case "bmc-forgotten":
 		return decodeAs[BMCForgotten], true
+	case "discovery-asked":
+		return decodeAs[DiscoveryAsked], true
+	case "stranger-forgotten":
+		return decodeAs[StrangerForgotten], true
 	default:
 		return nil, false
 	}

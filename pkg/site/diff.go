@@ -12,7 +12,7 @@ import (
 // Diff gives the events that take state s to plan p, and none if s is there
 // already. The settings come first, because Apply indexes addresses by them;
 // then the nodes that leave, then the nodes that are new or changed, each by
-// name.
+// name. A node that was adopted stays, unless the plan names its machine.
 //
 // Digest identifies the plan as written. Sealing the same secret twice gives
 // two values, so a secret of the settings counts as changed when the digest
@@ -26,12 +26,38 @@ func Diff(s *State, p *Plan, digest, by string) []Body {
 	for i := range p.Nodes {
 		planned[p.Nodes[i].Name] = true
 	}
+	named := newNamed(p)
 	for _, m := range s.Machines() {
-		if !planned[m.Node.Name] {
+		if !planned[m.Node.Name] && (!m.Node.Adopted || named.names(m.Node)) {
 			out = append(out, NodeUnplanned{Name: m.Node.Name})
 		}
 	}
 	return append(out, changedNodes(s, p)...)
+}
+
+// named is what the entries of a plan call their machines.
+type named struct {
+	macs    map[MAC]bool
+	serials map[string]bool
+	uuids   map[UUID]bool
+}
+
+func newNamed(p *Plan) named {
+	out := named{macs: map[MAC]bool{}, serials: map[string]bool{}, uuids: map[UUID]bool{}}
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		for _, m := range n.MACs {
+			out.macs[m] = true
+		}
+		out.serials[n.Serial], out.uuids[n.UUID] = true, true
+	}
+	return out
+}
+
+// names reports whether an entry of the plan is this adopted node under
+// another name.
+func (d named) names(n *Node) bool {
+	return n.Serial != "" && d.serials[n.Serial] || !n.UUID.Junk() && d.uuids[n.UUID] || slices.ContainsFunc(n.MACs, func(m MAC) bool { return d.macs[m] })
 }
 
 func changedNodes(s *State, p *Plan) []Body {
@@ -73,7 +99,7 @@ func sameNode(a, b *Node) bool {
 		slices.Equal(a.MACs, b.MACs) && a.Serial == b.Serial && a.UUID == b.UUID &&
 		maps.Equal(a.Addresses, b.Addresses) && a.BMC == b.BMC &&
 		sameDisks(a.Disks, b.Disks) && maps.Equal(a.NICs, b.NICs) && sameHardware(a.Hardware, b.Hardware) &&
-		a.Image == b.Image && a.LocalBoot == b.LocalBoot && sameSet(a.Set, b.Set)
+		a.Image == b.Image && a.LocalBoot == b.LocalBoot && a.Adopted == b.Adopted && sameSet(a.Set, b.Set)
 }
 
 func sameDisks(a, b Disks) bool {

@@ -33,7 +33,8 @@ type PlanApplied struct {
 // NodePlanned adds a machine to the plan or changes its entry. An arming of
 // a changed entry lapses: it consented to other disks.
 type NodePlanned struct {
-	Node Node `json:"node"`
+	Node Node   `json:"node"`
+	By   string `json:"by,omitempty"` // of a node that was adopted: the operator or the rule
 }
 
 // NodeUnplanned takes a machine out of the plan.

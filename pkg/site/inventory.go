@@ -33,6 +33,7 @@ type Inventory struct {
 	Problems     []string        `json:"problems,omitempty"` // sensors and parts that are not well
 	Hardware     Hardware        `json:"hardware"`
 	NICs         []InventoryNIC  `json:"nics,omitempty"`
+	Reached      []Reached       `json:"reached,omitempty"` // gateways that were asked for
 }
 
 // InventoryBMC is the management controller of a machine, as seen from one of
@@ -127,6 +128,9 @@ func (i Inventory) over(base Inventory) Inventory {
 	if len(i.NICs) == 0 {
 		i.NICs = base.NICs
 	}
+	if len(i.Reached) == 0 {
+		i.Reached = base.Reached
+	}
 	if len(i.Problems) == 0 {
 		i.Problems = base.Problems
 	}
@@ -157,6 +161,9 @@ func (s *State) inventory(node string, found Inventory, at time.Time) error {
 	}
 	err := s.change(node, func(m *Machine) error {
 		found.At = at
+		if found.Source == FromDiscovery {
+			m.Discovery = DiscoveryAsk{}
+		}
 		rest := slices.DeleteFunc(slices.Clone(m.Inventories), func(i Inventory) bool { return i.Source == found.Source })
 		m.Inventories = append(rest, found)
 		return nil
