@@ -20,17 +20,23 @@ import (
 	"github.com/rackseed/rackseed/profiles"
 )
 
-// families are one image of every family; other releases differ by what the
-// tests of dialects show.
+// families are one image of every release that answers are written for.
 func families() map[string]site.Image {
 	flat := func(family, version string) site.Image {
 		i := rocky9()
 		i.Name, i.Family, i.Distro, i.Version, i.Repos = "os", family, family, version, []string{"."}
 		return i
 	}
+	el := func(version string) site.Image {
+		i := rocky9()
+		i.Version = version
+		return i
+	}
 	all := map[string]site.Image{
-		"el9": rocky9(), "debian13": debian("13.1"), "ubuntu24.04": flat("ubuntu", "24.04.2"),
-		"openeuler22.03": flat("openeuler", "22.03-LTS-SP4"), "kylinV10": flat("kylin", "V10"),
+		"el8": el("8.10"), "el9": rocky9(), "el10": el("10.0"),
+		"openeuler20.03": flat("openeuler", "20.03-LTS-SP4"), "openeuler22.03": flat("openeuler", "22.03-LTS-SP4"), "openeuler24.03": flat("openeuler", "24.03-LTS"),
+		"kylinV10": flat("kylin", "V10"), "debian12": debian("12.5.0"), "debian13": debian("13.1"),
+		"ubuntu22.04": flat("ubuntu", "22.04.5"), "ubuntu24.04": flat("ubuntu", "24.04.2"),
 	}
 	for name, image := range all {
 		image.Name = "os"
@@ -70,12 +76,23 @@ func cast(t testing.TB) map[string]*profile.Intent {
 	return all
 }
 
-// TestRoles shows what every role comes to on every family. Parts that are
-// the same in all stand there by name; the golden files of TestGolden have
-// them in full.
+// TestRoles shows what every role comes to on every family, and as a bundle.
+// Parts that are the same in all stand there by the name of their file: put in
+// its place, it gives the answer byte for byte.
 func TestRoles(t *testing.T) {
-	elide := elision(t)
-	for role, intent := range cast(t) {
+	elide, whole := elision(t)
+	check := func(t *testing.T, name, text string) {
+		short := elide.Replace(text)
+		if whole.Replace(short) != text {
+			t.Errorf("%s: what is left out does not give the whole", name)
+		}
+		golden(t, filepath.Join("roles", name), short)
+	}
+	all := cast(t)
+	if shipped := profile.Names(profiles.Files); len(all) != len(shipped) {
+		t.Errorf("%d roles for %d profiles", len(all), len(shipped))
+	}
+	for role, intent := range all {
 		for family, image := range families() {
 			target := target(t, image)
 			target.Intent = intent
@@ -83,16 +100,19 @@ func TestRoles(t *testing.T) {
 			a := render(t, target)
 			b.WriteString("##### arguments #####\n" + strings.Join(a.Args, "\n") + "\n")
 			for _, f := range a.Files {
-				b.WriteString("\n##### " + f.Name + " #####\n" + elide.Replace(string(f.Data)))
+				b.WriteString("\n##### " + f.Name + " #####\n" + string(f.Data))
 			}
-			golden(t, filepath.Join("roles", role+"-"+family), b.String())
+			check(t, role+"-"+family, b.String())
+			if family == "el9" || family == "debian13" {
+				check(t, role+"-bundle-"+family, bundle(t, target))
+			}
 		}
 	}
 }
 
 // elision puts the names of pieces in place of their texts, longer ones
 // first.
-func elision(t *testing.T) *strings.Replacer {
+func elision(t *testing.T) (elide, whole *strings.Replacer) {
 	t.Helper()
 	files, err := fs.Glob(pieces, "scripts/*.sh")
 	if err != nil {
@@ -108,11 +128,13 @@ func elision(t *testing.T) *strings.Replacer {
 		all = append(all, piece{f, string(text)})
 	}
 	slices.SortFunc(all, func(a, b piece) int { return cmp.Compare(len(b.text), len(a.text)) })
-	var pairs []string
+	var there, back []string
 	for _, p := range all {
-		pairs = append(pairs, p.text, "[pkg/answer/"+p.name+"]\n", indented(p.text), "      [pkg/answer/"+p.name+"]\n")
+		name := "[pkg/answer/" + p.name + "]\n"
+		there = append(there, p.text, name, indented(p.text), "      "+name)
+		back = append(back, "      "+name, indented(p.text), name, p.text)
 	}
-	return strings.NewReplacer(pairs...)
+	return strings.NewReplacer(there...), strings.NewReplacer(back...)
 }
 
 // indented is a text as it stands in a document of YAML.

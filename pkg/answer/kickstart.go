@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -231,8 +232,12 @@ func (k *ks) sources(t *Target) {
 		activate = "--no-activate" // there may be no DHCP server, and nothing is fetched
 	}
 	k.command("network", "--bootproto=dhcp", "--device="+device, "--bindto=mac", "--onboot=yes", activate, k.option("hostname", "name", t.Intent.FQDN()))
-	k.command("firewall", "--enabled", "--service=ssh")
-	k.command("selinux", "--enforcing")
+	if t.Intent.Firewall.Value == "off" {
+		k.command("firewall", "--disabled")
+	} else {
+		k.command("firewall", "--enabled", "--service=ssh")
+	}
+	k.command("selinux", "--"+k.kickstart("selinux", cmp.Or(t.Intent.SELinux.Value, "enforcing")))
 	if t.Medium {
 		k.comment("Packages come from the medium that was booted.")
 		k.command("cdrom")

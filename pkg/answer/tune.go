@@ -36,6 +36,7 @@ func tuneFunctions(s *script, t *Target) {
 	tuneSystem(s, i)
 	tuneAccess(s, i.Access)
 	tuneServices(s, i)
+	tuneGuards(s, i)
 	verifyAtFirstBoot(s, t)
 	tuneFiles(s)
 	s.say("}")
@@ -116,6 +117,20 @@ func tuneServices(s *script, i *profile.Intent) {
 	section(s, "Services; each has one name or another by distribution.")
 	for _, concept := range i.Services {
 		s.call("service", "enable_unit", s.units(concept)...)
+	}
+}
+
+// tuneGuards keeps a firewall and SELinux out of the way where the plan says
+// so. Neither is turned on: a system that has run without them would not be
+// reachable, or not boot before it is relabelled.
+func tuneGuards(s *script, i *profile.Intent) {
+	if i.Firewall.Value == "off" {
+		section(s, "No firewall of the system: "+s.line("firewall", i.Firewall.Why))
+		s.say("disable_unit firewalld ufw")
+	}
+	if i.SELinux.Value == "permissive" {
+		section(s, "SELinux logs, and lets pass: "+s.line("selinux", i.SELinux.Why))
+		s.say("permissive")
 	}
 }
 

@@ -153,6 +153,9 @@ func tuneSlices(s *script, slices []profile.Slice) {
 				fmt.Fprintf(&b, "CPUAffinity=%s\n", s.cpus(field, p.CPUs))
 			}
 		}
+		for _, v := range p.Environment {
+			fmt.Fprintf(&b, "Environment=\"%s\"\n", s.environment(field, v))
+		}
 		if p.MemoryHigh != "" {
 			fmt.Fprintf(&b, "MemoryHigh=%s\n", s.item(field, p.MemoryHigh))
 		}

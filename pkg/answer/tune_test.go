@@ -31,6 +31,8 @@ func everything(t testing.TB, image site.Image) *Target {
 	i.KSM = profile.Choice{Value: "off", Reason: why}
 	i.Schedulers = []profile.Scheduler{{Disks: "nvme", Scheduler: "none", Reason: why}, {Disks: "hdd", Scheduler: "mq-deadline", ReadAheadKB: 4096, Reason: why}}
 	i.Slices = []profile.Slice{{Unit: "machine.slice", CPUs: "4-31", MemoryHigh: "200G", Reason: why}, {Unit: "ceph-osd@.service", CPUs: "0-3", Reason: why}}
+	i.Firewall = profile.Choice{Value: "off", Reason: why}
+	i.SELinux = profile.Choice{Value: "permissive", Reason: why}
 	i.Journald = []profile.Setting{{Key: "SystemMaxUse", Value: "4G", Reason: why}}
 	i.Clock = profile.Clock{LocalStratum: 10, Reason: why}
 	i.Services = append(i.Services, "tuned")
@@ -87,6 +89,9 @@ func TestVerifyTuning(t *testing.T) {
 		{"tuned", nil, map[string]string{"tuned-adm": "echo 'Current active profile: balanced'"}, "tuned profile: is balanced, planned cpu-partitioning rackseed-disks"},
 		{"journal", nil, map[string]string{"systemd-analyze": "echo SystemMaxUse=1G"}, "journald SystemMaxUse: is 1G, planned 4G"},
 		{"slice", nil, map[string]string{"systemctl": strings.ReplaceAll(fake["systemctl"], "16-31", "16-30")}, "CPUs of machine.slice: are 4-15 16-30, planned 4-31"},
+		{"firewall", nil, map[string]string{"systemctl": strings.Replace(fake["systemctl"], "*is-active*tuned*)", "*is-active*tuned*|*is-active*firewalld*)", 1)}, "service firewalld: is running, planned off"},
+		{"SELinux", map[string]string{"etc/selinux/config": "SELINUX=enforcing\n"}, map[string]string{"getenforce": "echo Enforcing"}, "SELinux: is enforcing, planned permissive"},
+		{name: "SELinux is off", change: map[string]string{"etc/selinux/config": "SELINUX=disabled\n"}, fake: map[string]string{"getenforce": "echo Disabled"}},
 		{"time server", map[string]string{"etc/chrony.conf": "server 10.20.0.1 iburst\n"}, nil, "time server 10.20.0.2: chrony is not told of it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

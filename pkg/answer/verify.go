@@ -54,6 +54,12 @@ func verifyText(s *script, t *Target, hosts string) string {
 	for _, a := range i.NTP {
 		check("ntp", "time_server", a.String())
 	}
+	if i.Firewall.Value == "off" {
+		check("firewall", "no_firewall", "firewalld", "ufw")
+	}
+	if i.SELinux.Value != "" {
+		check("selinux", "selinux", i.SELinux.Value)
+	}
 	for _, concept := range i.Services {
 		check("service", "running", v.units(concept)...)
 	}

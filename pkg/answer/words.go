@@ -109,6 +109,15 @@ func (w *words) cpus(field, v string) string {
 	return v
 }
 
+// environment is NAME=VALUE in a unit of systemd, which expands % and \.
+func (w *words) environment(field, v string) string {
+	name, _, ok := strings.Cut(v, "=")
+	if !ok || name == "" || !onlyOf(name, "_") || !onlyOf(v, "._:/=,@+-") {
+		return w.refuse(field, v, "is no variable: write it like NAME=VALUE, with letters, digits and . _ : / = , @ + -")
+	}
+	return v
+}
+
 // address is the URL of a repository; dnf expands $releasever in it.
 func (w *words) address(field, v string) string {
 	if v == "" || !onlyOf(v, "._:/=,@+-~%&?$[]") {

@@ -38,7 +38,12 @@ func derivations() map[string]derivation {
 		"osd_memory":              {"What one OSD may use before its memory is reclaimed.", tripleo, osdMemory},
 		"osd_cpus":                {"Whole cores for the host and the OSDs, so that busy guests do not delay I/O.", tripleo, osdCPUs},
 		"guest_cpus":              {"What the host and the OSDs leave.", tripleo, guestCPUs},
+		"memory_gib":              {"hardware.memory, 0 where the plan does not say it.", "hardware.memory", func(s *scope) (any, error) { return float64(s.hardware.Memory) / gib, nil }},
+		"innodb_buffer_pool_size": {"The pages that queries read stay in memory, and connections and Galera's cache have room beside them.", "Kolla mariadb role: two fifths of the memory, at most 8 GiB", bufferPool},
+		"disk_free_limit":         {"What the watermark lets stay in memory must fit on the disk, or the queue stops in the middle of paging it out.", "RabbitMQ production checklist", diskFreeLimit},
+		"prometheus_storage":      {"Seconds kept, times samples a second, times 2 bytes.", "Prometheus storage documentation: 1 to 2 bytes for each sample", prometheusStorage},
 		"large_memory":            {"vm.min_free_kbytes of 4 GiB would starve a machine below 48 GiB.", "ceph-ansible", func(s *scope) (any, error) { return s.hardware.Memory >= largeMemory, nil }},
+		"kolla":                   {"kolla-ansible comes next.", "openstack.deployer", func(s *scope) (any, error) { return s.deployer == "kolla", nil }},
 		"x86":                     {"The machine is not known to be of another architecture.", "hardware.arch", func(s *scope) (any, error) { return s.hardware.Arch == "" || s.hardware.Arch == "x86_64", nil }},
 		"arm":                     {"hardware.arch says so.", "hardware.arch", func(s *scope) (any, error) { return s.hardware.Arch == "aarch64", nil }},
 	}

@@ -144,11 +144,14 @@ func TestHyperconverged(t *testing.T) {
 			t.Errorf("%s is %s, want %s", key, d[key], want)
 		}
 	}
-	if i.KSM.Value != "off" || i.Tuned.Value != "throughput-performance" || len(i.Slices) != 2 {
+	if i.KSM.Value != "off" || i.Tuned.Value != "throughput-performance" || len(i.Slices) != 3 {
 		t.Errorf("KSM %s, tuned %s, slices %+v", i.KSM.Value, i.Tuned.Value, i.Slices)
 	}
 	if s := i.Slices[0]; s.CPUs != d["osd_cpus"] || s.MemoryHigh != "5368709120" || i.Slices[1].CPUs != d["guest_cpus"] {
 		t.Errorf("slices %+v", i.Slices)
+	}
+	if got := i.Slices[2].Environment; len(got) != 1 || got[0] != "TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES=134217728" {
+		t.Errorf("OSDs are told %q", got)
 	}
 
 	without := settled(t)(resolved(t, "storage-hyperconverged", nil, server256(), disks(10)))

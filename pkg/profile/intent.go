@@ -40,6 +40,8 @@ type Intent struct {
 	Tuned      Choice // tuned profile
 	THP        Choice // transparent huge pages: always, madvise, never
 	KSM        Choice // on or off
+	Firewall   Choice // on or off; on leaves the system's own, which lets SSH in
+	SELinux    Choice // enforcing or permissive, where the system has it
 	Schedulers []Scheduler
 	Slices     []Slice
 	Clock      Clock
@@ -124,8 +126,10 @@ type Slice struct {
 	Unit       string `yaml:"unit"`        // ceph-.service, machine.slice
 	CPUs       string `yaml:"cpus"`        // CPU list, 0-3,32-35
 	MemoryHigh string `yaml:"memory_high"` // as in systemd.resource-control(5)
-	When       string `yaml:"when"`
-	Reason     `yaml:",inline"`
+	// Environment has NAME=VALUE of a service, in systemd.exec(5).
+	Environment []string `yaml:"environment"`
+	When        string   `yaml:"when"`
+	Reason      `yaml:",inline"`
 }
 
 // Clock is how chrony keeps time.

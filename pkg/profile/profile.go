@@ -34,6 +34,8 @@ type Profile struct {
 	Tuned       []Choice               `yaml:"tuned"`
 	THP         []Choice               `yaml:"thp"`
 	KSM         []Choice               `yaml:"ksm"`
+	Firewall    []Choice               `yaml:"firewall"`
+	SELinux     []Choice               `yaml:"selinux"`
 	Schedulers  []Scheduler            `yaml:"schedulers"`
 	Slices      []Slice                `yaml:"slices"`
 	Clock       []Clock                `yaml:"clock"`
@@ -187,6 +189,8 @@ func (p *Profile) sign(file string, data []byte) {
 	signAll(p.Tuned, func(e *Choice, i int) { e.From = at(i, "tuned") })
 	signAll(p.THP, func(e *Choice, i int) { e.From = at(i, "thp") })
 	signAll(p.KSM, func(e *Choice, i int) { e.From = at(i, "ksm") })
+	signAll(p.Firewall, func(e *Choice, i int) { e.From = at(i, "firewall") })
+	signAll(p.SELinux, func(e *Choice, i int) { e.From = at(i, "selinux") })
 	signAll(p.Schedulers, func(e *Scheduler, i int) { e.From = at(i, "schedulers") })
 	signAll(p.Slices, func(e *Slice, i int) { e.From = at(i, "slices") })
 	signAll(p.Clock, func(e *Clock, i int) { e.From = at(i, "clock") })

@@ -23,6 +23,7 @@ type Resolver struct {
 	chains   map[string]loaded  // by profile
 	alike    map[string]*Intent // by role, of nodes that differ from it in nothing that a profile asks for
 	hosts    []Host
+	nodes    int
 }
 
 type loaded struct {
@@ -33,7 +34,14 @@ type loaded struct {
 // NewResolver reads the profiles that the roles of a plan name: the site's
 // own, which the settings hold, over the shipped ones.
 func NewResolver(shipped fs.FS, s *site.Settings, nodes iter.Seq[*site.Node]) *Resolver {
-	r := &Resolver{settings: s, chains: map[string]loaded{}, alike: map[string]*Intent{}, hosts: hostsOf(s, nodes)}
+	r := &Resolver{settings: s, chains: map[string]loaded{}, alike: map[string]*Intent{}}
+	r.hosts = hostsOf(s, func(yield func(*site.Node) bool) {
+		for n := range nodes {
+			if r.nodes++; !yield(n) {
+				return
+			}
+		}
+	})
 	from := Over(Texts(s.Profiles), shipped)
 	files := map[string]*Profile{}
 	load := func(from fs.FS, name string) (*Profile, error) {
@@ -119,6 +127,7 @@ func (r *Resolver) decide(n *site.Node) (*Intent, error) {
 	if err != nil {
 		return nil, err
 	}
+	scope.nodes = r.nodes
 	i := &Intent{
 		Domain: s.Domain, Role: n.Role, Profile: role.Profile, Chain: l.chain.names(),
 		Locale: withDefaults(s.Locale), Access: s.Access, Hardware: scope.hardware, Hosts: r.hosts,
@@ -142,7 +151,7 @@ func about(n *site.Node, err error) error {
 }
 
 func newScope(s *site.Settings, n *site.Node, c *chain) (*scope, error) {
-	v := &scope{chain: c, hardware: s.HardwareOf(n), disks: s.DisksOf(n), set: map[string]Parameter{}, asked: map[string]bool{}}
+	v := &scope{chain: c, deployer: s.OpenStack.Deployer, hardware: s.HardwareOf(n), disks: s.DisksOf(n), set: map[string]Parameter{}, asked: map[string]bool{}}
 	v.topology = sync.OnceValues(func() ([]numaNode, error) { return topologyOf(v.hardware) })
 	if err := v.bind(s.Roles[n.Role].Set, "role "+n.Role+" set", "roles."+n.Role); err != nil {
 		return nil, err
@@ -301,6 +310,8 @@ func (s *scope) fillUnits(i *Intent) (err error) {
 		{&i.Tuned, func(p *Profile) []Choice { return p.Tuned }},
 		{&i.THP, func(p *Profile) []Choice { return p.THP }},
 		{&i.KSM, func(p *Profile) []Choice { return p.KSM }},
+		{&i.Firewall, func(p *Profile) []Choice { return p.Firewall }},
+		{&i.SELinux, func(p *Profile) []Choice { return p.SELinux }},
 	} {
 		if *v.to, err = s.choice(v.lists); err != nil {
 			return err
@@ -328,6 +339,12 @@ func (s *scope) fillUnits(i *Intent) (err error) {
 		e.When = ""
 		if e.CPUs, err = s.expand(e.CPUs, &e.Reason); err == nil {
 			e.MemoryHigh, err = s.expand(e.MemoryHigh, &e.Reason)
+		}
+		for k, v := range e.Environment {
+			if err == nil {
+				e.Environment = slices.Clone(e.Environment) // it is the profile's
+				e.Environment[k], err = s.expand(v, &e.Reason)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("slice %s: %w", e.Unit, err)

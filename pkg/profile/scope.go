@@ -15,6 +15,8 @@ import (
 // parameters, and what is derived from its hardware.
 type scope struct {
 	chain    *chain
+	deployer string // that comes next, empty for none
+	nodes    int    // of the whole plan
 	hardware site.Hardware
 	disks    site.Disks
 	set      map[string]Parameter // checked values of role and node

@@ -28,6 +28,8 @@ func (p *Profile) check() error {
 	}{
 		{"thp", p.THP, []string{"always", "madvise", "never"}},
 		{"ksm", p.KSM, []string{"on", "off"}},
+		{"firewall", p.Firewall, []string{"on", "off"}},
+		{"selinux", p.SELinux, []string{"enforcing", "permissive"}},
 		{"tuned", p.Tuned, nil},
 		{"layout.swap", p.Layout.Swap, nil},
 	} {
@@ -123,7 +125,7 @@ func (p *Profile) refers(c *chain) error {
 			err = cmpErr(err, check(e.From, e.When, e.Value))
 		}
 	}
-	for _, list := range [][]Choice{p.Tuned, p.THP, p.KSM, p.Layout.Swap} {
+	for _, list := range [][]Choice{p.Tuned, p.THP, p.KSM, p.Firewall, p.SELinux, p.Layout.Swap} {
 		for _, e := range list {
 			err = cmpErr(err, check(e.From, e.When, e.Value))
 		}

@@ -47,7 +47,7 @@ func (i *Intent) Values() []Value {
 	for _, v := range []struct {
 		kind   string
 		choice Choice
-	}{{"tuned", i.Tuned}, {"thp", i.THP}, {"ksm", i.KSM}} {
+	}{{"tuned", i.Tuned}, {"thp", i.THP}, {"ksm", i.KSM}, {"firewall", i.Firewall}, {"selinux", i.SELinux}} {
 		if v.choice.Value != "" {
 			add(v.kind, "", v.choice.Value, v.choice.Reason)
 		}
@@ -100,5 +100,6 @@ func (s Slice) describe() string {
 	if s.MemoryHigh != "" {
 		parts = append(parts, "memory "+s.MemoryHigh)
 	}
+	parts = append(parts, s.Environment...)
 	return strings.Join(parts, ", ")
 }

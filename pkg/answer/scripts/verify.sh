@@ -147,3 +147,20 @@ running() {
 	done
 	echo "service $1: is not running"
 }
+
+# no_firewall NAME...: none of the services is active.
+no_firewall() {
+	for unit; do
+		if systemctl --quiet is-active "$unit.service" 2>/dev/null; then echo "service $unit: is running, planned off"; fi
+	done
+}
+
+# selinux WANTED. A system without it is not asked; one where it is off is as good as permissive.
+selinux() {
+	[ -f "$ROOT/etc/selinux/config" ] || return 0
+	got=$(getenforce 2>/dev/null | tr '[:upper:]' '[:lower:]')
+	case $1:$got in
+	permissive:disabled) ;;
+	*) differs SELinux "$1" "$got" ;;
+	esac
+}
