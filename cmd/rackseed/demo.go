@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,10 +16,13 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/rackseed/rackseed/pkg/bmc/job"
 	"github.com/rackseed/rackseed/pkg/client"
 	"github.com/rackseed/rackseed/pkg/dhcp"
+	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ipxe/loaders"
 	"github.com/rackseed/rackseed/pkg/sim"
+	"github.com/rackseed/rackseed/pkg/sim/bmcsim"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 )
@@ -27,8 +31,11 @@ import (
 // without asking, so each simulated machine speaks from an address of its
 // own, and the daemon tells them apart as it would on a site.
 const (
-	demoServer = "127.20.0.1"
-	demoRelay  = "127.20.0.2"
+	demoServer   = "127.20.0.1"
+	demoRelay    = "127.20.0.2"
+	demoFirst    = "127.20.1.1"
+	demoFirstBMC = "127.20.128.1"
+	demoPassword = "rackseed" // of the simulated BMCs
 )
 
 type demoOptions struct {
@@ -42,17 +49,22 @@ func newDemoCommand() *cobra.Command {
 	var o demoOptions
 	c := &cobra.Command{
 		Use: "demo", Short: "A simulated rack goes from power-off to ready while you watch", Args: cobra.NoArgs,
-		Long: `Run the daemon and a rack of simulated machines on loopback: real DHCP, TFTP and HTTP packets through
-the real servers, without root, a network or a configuration. Ends with ctrl-C, or with --exit when
-every machine is where it should be.
+		Long: `Run the daemon and a rack of simulated machines on loopback: real DHCP, TFTP, HTTP and Redfish through
+the real servers, without root, a network or a configuration. The rack is installed as ` + "`rackseed install all`" + `
+does it: the first machine is the canary, its BMC boots it from the network, and once it is ready the
+others follow. Ends with ctrl-C, or with --exit when the job has ended; the exit status says whether every
+machine became ready that should have, and whether the others failed for the right reason.
 
-Faults: late-link, power-cut, ambiguous-disk, crash, deviation. The first two recover by themselves.`,
-		Example: "  rackseed demo\n  rackseed demo --nodes 40 --fault ambiguous-disk=2 --fault power-cut --exit",
+Faults of machines that become ready all the same: late-link, power-cut, lost-report, slow-disk,
+two-claims; and of BMCs: bmc-slow, bmc-flaky, bmc-reverts, bmc-drops-session, bmc-etag-required,
+bmc-no-once. Faults that end an install: ambiguous-disk, crash, hang, no-pxe, wrong-serial, deviation,
+bmc-401, bmc-hang, bmc-lies.`,
+		Example: "  rackseed demo\n  rackseed demo --nodes 40 --fault ambiguous-disk=2 --fault bmc-lies --fault power-cut --exit",
 		RunE:    func(c *cobra.Command, _ []string) error { return runDemo(c, o) },
 	}
 	f := c.Flags()
 	f.IntVar(&o.nodes, "nodes", 12, "number of machines, at most 4000")
-	f.Float64Var(&o.speed, "speed", 12, "how many times faster than real servers")
+	f.Float64Var(&o.speed, "speed", 24, "how many times faster than real servers")
 	f.StringArrayVar(&o.faults, "fault", nil, "what goes wrong, NAME or NAME=COUNT; may be repeated")
 	f.BoolVar(&o.exit, "exit", false, "stop when every machine is where it should be; the exit status says so")
 	return c
@@ -63,8 +75,8 @@ func runDemo(c *cobra.Command, o demoOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if o.nodes < 1 || o.nodes > 4000 || len(faults) > o.nodes {
-		return usageError("--nodes is 1 to 4000, and not below the number of faults")
+	if o.nodes < 1 || o.nodes > 4000 || len(faults) > max(o.nodes-1, 0) {
+		return usageError("--nodes is 1 to 4000, and above the number of faults: the canary has none")
 	}
 	if o.speed <= 0 {
 		return usageError("--speed is above 0")
@@ -74,13 +86,33 @@ func runDemo(c *cobra.Command, o demoOptions) (err error) {
 		return fmt.Errorf("making the demo's directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	rack := sim.Rack(&sim.Site{Speed: o.speed, Log: slog.New(slog.DiscardHandler)}, o.nodes, faults)
-	plan := filepath.Join(dir, "plan.yaml")
-	if err := os.WriteFile(plan, demoPlan(rack), 0o600); err != nil {
+	rack := sim.Rack(&sim.Site{Speed: o.speed, Log: slog.New(slog.DiscardHandler)}, o.nodes, append([]sim.Fault{sim.NoFault}, faults...))
+	bmcs := bmcsim.Behind(rack, bmcsim.Config{
+		Password: demoPassword, Transition: o.real(4 * time.Second), Slow: o.real(3 * time.Second), RevertAfter: o.real(2 * time.Second),
+	})
+	front, err := bmcsim.Serve(netip.AddrPortFrom(netip.MustParseAddr(demoFirstBMC), 0), bmcs...)
+	if err != nil {
+		return err
+	}
+	defer front.Close()
+	plan, password := filepath.Join(dir, "plan.yaml"), filepath.Join(dir, "bmc-password")
+	if err := errors.Join(os.WriteFile(password, []byte(demoPassword), 0o600), os.WriteFile(plan, demoPlan(rack, front.Addresses, password), 0o600)); err != nil {
 		return fmt.Errorf("writing the demo's plan: %w", err)
 	}
 	return playDemo(c, o, dir, plan, rack)
 }
+
+// real is how long something takes that takes d with real servers.
+func (o demoOptions) real(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / o.speed)
+}
+
+// pace makes deadlines short, so that a machine that hangs keeps nobody
+// waiting; but not shorter than this computer may need for its part.
+func (o demoOptions) pace() install.Pace { return install.Pace(min(max(o.speed*6, 1), 240)) }
+
+// demoFaults are those of machines and of BMCs.
+func demoFaults() []sim.Fault { return append(sim.Faults(), bmcsim.Faults()...) }
 
 func parseFaults(flags []string) ([]sim.Fault, error) {
 	var faults []sim.Fault
@@ -93,12 +125,8 @@ func parseFaults(flags []string) ([]sim.Fault, error) {
 				return nil, usageError("--fault %s: write NAME=COUNT", text)
 			}
 		}
-		known := false
-		for _, f := range sim.Faults() {
-			known = known || string(f) == name
-		}
-		if !known {
-			return nil, usageError("--fault %s: there is no such fault; there are %v", name, sim.Faults())
+		if !slices.Contains(demoFaults(), sim.Fault(name)) {
+			return nil, usageError("--fault %s: there is no such fault; there are %v", name, demoFaults())
 		}
 		for range n {
 			faults = append(faults, sim.Fault(name))
@@ -108,24 +136,26 @@ func parseFaults(flags []string) ([]sim.Fault, error) {
 }
 
 // demoPlan writes the plan that an engineer would.
-func demoPlan(rack []*sim.Machine) []byte {
+func demoPlan(rack []*sim.Machine, bmcs []netip.AddrPort, password string) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, `site: demo
 access: {root: locked, ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGRlbW8gb2YgcmFja3NlZWQsIG5vdCBhIHJlYWwga2V5 demo"]}
 provision: {network: provision, dhcp: server}
 networks:
-  provision: {subnet: 127.20.0.0/16, gateway: %[1]s, dns: [%[1]s], ntp: [%[1]s]}
+  ipmi: {subnet: 127.20.128.0/17}
+  provision: {subnet: 127.20.0.0/17, gateway: %[1]s, dns: [%[1]s], ntp: [%[1]s]}
 images:
   debian13: {file: demo.iso}
 roles:
   base: {profile: base, image: debian13}
+bmc: {protocol: redfish, username: admin, password: {file: %[2]q}}
 nodes:
-`, demoServer)
-	first := netip.MustParseAddr("127.20.1.1")
+`, demoServer, password)
+	first := netip.MustParseAddr(demoFirst)
 	for i, m := range rack {
 		addr, _ := site.AddrAfter(first, i)
-		fmt.Fprintf(&b, "  - {name: node-%02d, role: base, rack: A%02d, mac: %q, serial: %q, uuid: %q, addresses: {provision: %s}}\n",
-			i+1, i/12+1, m.MAC, m.Serial, m.UUID, addr)
+		fmt.Fprintf(&b, "  - {name: node-%02d, role: base, rack: A%02d, mac: %q, serial: %q, uuid: %q, addresses: {provision: %s}, bmc: {address: %q}}\n",
+			i+1, i/12+1, m.MAC, m.Label, m.UUID, addr, bmcs[i])
 	}
 	return []byte(b.String())
 }
@@ -147,7 +177,7 @@ func playDemo(c *cobra.Command, o demoOptions, dir, plan string, rack []*sim.Mac
 	ready := make(chan struct{})
 	d := &daemon{
 		core: state, log: quiet, loaders: demoLoaders{set}, links: []link{{addr: netip.MustParseAddr(demoServer)}}, ready: func() { close(ready) },
-		opts: serveOptions{state: filepath.Join(dir, "state"), plan: plan, dhcp: string(site.DHCPServer), operator: "127.0.0.1:0", dhcpPort: dhcp.AnyPort, bootPort: dhcp.AnyPort},
+		opts: serveOptions{state: filepath.Join(dir, "state"), plan: plan, dhcp: string(site.DHCPServer), operator: "127.0.0.1:0", pace: o.pace(), dhcpPort: dhcp.AnyPort, bootPort: dhcp.AnyPort},
 	}
 	group.Go(func() error { return d.run(ctx) })
 	group.Go(func() error {
@@ -172,10 +202,6 @@ func directDemo(ctx context.Context, c *cobra.Command, o demoOptions, d *daemon,
 	if _, err := cl.AddImage(ctx, view.ImageRequest{File: medium, Name: "debian13"}, func(_, _ int64) {}); err != nil {
 		return fmt.Errorf("adding the demo's medium: %w", err)
 	}
-	armed, err := cl.Arm(ctx, view.ArmRequest{Selector: "all", By: "demo", Reason: "rackseed demo"})
-	if err != nil {
-		return fmt.Errorf("arming the rack: %w", err)
-	}
 	relay, err := sim.NewRelay(netip.MustParseAddr(demoRelay), d.dhcp.Addrs()[0])
 	if err != nil {
 		return err
@@ -186,10 +212,14 @@ func directDemo(ctx context.Context, c *cobra.Command, o demoOptions, d *daemon,
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group.Go(func() error { return relay.Run(ctx) })
-	group.Go(func() error { sim.PowerOn(ctx, rack); return nil })
+	group.Go(func() error { sim.PowerOn(ctx, sim.Twins(rack)); return nil })
 	group.Go(func() error {
 		defer stop()
-		return showDemo(ctx, c, o, cl, d.page(), armed, rack)
+		started, err := cl.StartJob(ctx, view.JobRequest{Verb: job.Install, Selector: "all", By: "demo", Options: view.JobOptions{Canary: 1, Why: "rackseed demo"}})
+		if err != nil {
+			return fmt.Errorf("installing the rack: %w", err)
+		}
+		return showDemo(ctx, c, o, cl, d.page(), started, rack)
 	})
 	return group.Wait()
 }
@@ -212,9 +242,9 @@ func (l demoLoaders) Lookup(name string) ([]byte, bool) {
 
 func (demoLoaders) Missing() []string { return nil }
 
-// showDemo follows the log until every machine is where it should be.
-func showDemo(ctx context.Context, c *cobra.Command, o demoOptions, cl *client.Client, page string, armed view.ArmResult, rack []*sim.Machine) error {
-	board := newDemoBoard(armed.Nodes, rack, page, o.speed)
+// showDemo follows the log until the job has ended.
+func showDemo(ctx context.Context, c *cobra.Command, o demoOptions, cl *client.Client, page string, started view.Job, rack []*sim.Machine) error {
+	board := newDemoBoard(started, rack, page, o.speed)
 	out := c.OutOrStdout()
 	live := isTerminal(out)
 	if !live {
@@ -224,7 +254,7 @@ func showDemo(ctx context.Context, c *cobra.Command, o demoOptions, cl *client.C
 	failed := make(chan error, 1)
 	go func() {
 		defer close(events)
-		for e, err := range cl.Follow(ctx, armed.Seq) {
+		for e, err := range cl.Follow(ctx, 0) {
 			if err != nil {
 				failed <- err
 				return

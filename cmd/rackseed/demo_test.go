@@ -28,23 +28,35 @@ func TestDemo(t *testing.T) {
 // TestDemoFaults: what recovers becomes ready, what does not ends where its
 // fault says, and the demo is right about both.
 func TestDemoFaults(t *testing.T) {
-	status, out, errOut := runCLI(t, "demo", "--exit", "--nodes", "6", "--speed", "200",
-		"--fault", "crash", "--fault", "ambiguous-disk", "--fault", "power-cut", "--fault", "deviation", "--fault", "late-link")
+	status, out, errOut := runCLI(t, "demo", "--exit", "--nodes", "12", "--speed", "200",
+		"--fault", "crash", "--fault", "ambiguous-disk", "--fault", "power-cut", "--fault", "deviation", "--fault", "late-link",
+		"--fault", "lost-report", "--fault", "wrong-serial", "--fault", "no-pxe", "--fault", "bmc-lies", "--fault", "bmc-401", "--fault", "bmc-no-once")
 	if status != 0 {
 		t.Fatalf("status %d\n%s%s", status, out, errOut)
 	}
 	for _, want := range []string{
-		"install-failed +node-01 attempt 1 at packages: package chrony",
-		"install-failed +node-02 attempt 1 at early: 2 disks match",
-		"install-resumed +node-03",
-		"node-verified +node-03 attempt 1: 0 deviations",
-		"node-verified +node-04 attempt 1: 1 deviations",
-		"node-verified +node-05 attempt 1: 0 deviations",
-		"3 of 6 machines are ready",
+		"job-node-done +node-01: ready",
+		"install-failed +node-02 attempt 1 at packages: package chrony",
+		"install-failed +node-03 attempt 1 at early: 2 disks match",
+		"node-verified +node-04 attempt 1: 0 deviations",
+		"node-verified +node-05 attempt 1: 1 deviations",
+		"node-verified +node-06 attempt 1: 0 deviations",
+		"node-verified +node-07 attempt 1: 0 deviations",
+		"job-node-done +node-08 failed: node-08 has serial number RS24DEMO00008 in the plan, but its BMC says RS24STRAY",
+		"job-node-done +node-09 failed: .* nothing of it arrived",
+		"job-node-done +node-10 failed: .* did not keep it",
+		"job-node-done +node-11 failed: .* refuses user name or password",
+		"job-node-done +node-12: ready; its BMC still said pxe persistently .*, and was told disk",
+		"5 of 12 machines are ready",
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("it did not say %q:\n%s", want, out)
 		}
+	}
+	// Nobody is armed before the canary is ready.
+	canary, second := strings.Index(out, "job-node-done     node-01: ready"), strings.Index(out, "armed             node-02")
+	if canary < 0 || second < canary {
+		t.Errorf("the canary was ready at %d, and the next was armed at %d:\n%s", canary, second, out)
 	}
 }
 
@@ -59,13 +71,17 @@ func TestDemoVerdict(t *testing.T) {
 		row  demoRow
 		want int
 	}{
-		"ready":                        {demoRow{phase: site.PhaseReady}, 0},
-		"failed without a fault":       {demoRow{phase: site.PhaseFailed}, 1},
-		"failed with one":              {demoRow{phase: site.PhaseFailed, fault: "crash"}, 0},
-		"ready in spite of one":        {demoRow{phase: site.PhaseReady, fault: "crash"}, 1},
-		"recovered":                    {demoRow{phase: site.PhaseReady, fault: "power-cut"}, 0},
+		"ready":                        {demoRow{ended: true, phase: site.PhaseReady}, 0},
+		"ready, and the job goes on":   {demoRow{phase: site.PhaseReady}, 1},
+		"failed without a fault":       {demoRow{ended: true, phase: site.PhaseFailed, note: "package chrony-4.5 does not install"}, 1},
+		"failed with one":              {demoRow{ended: true, phase: site.PhaseFailed, fault: "crash", note: "package chrony-4.5 does not install"}, 0},
+		"failed for another reason":    {demoRow{ended: true, phase: site.PhaseFailed, fault: "crash", note: "no report since stage"}, 1},
+		"ready in spite of one":        {demoRow{ended: true, phase: site.PhaseReady, fault: "crash"}, 1},
+		"recovered":                    {demoRow{ended: true, phase: site.PhaseReady, fault: "power-cut"}, 0},
+		"recovered from its BMC":       {demoRow{ended: true, phase: site.PhaseReady, fault: "bmc-flaky"}, 0},
+		"ready, though its BMC lies":   {demoRow{ended: true, phase: site.PhaseReady, fault: "bmc-lies"}, 1},
 		"still installing":             {demoRow{phase: site.PhaseInstalling}, 1},
-		"installed with its deviation": {demoRow{phase: site.PhaseInstalled, fault: "deviation", note: "x"}, 0},
+		"installed with its deviation": {demoRow{ended: true, phase: site.PhaseInstalled, fault: "deviation", note: "sysctl vm.swappiness is 60"}, 0},
 	} {
 		b := &demoBoard{rows: []*demoRow{&c.row}}
 		got := 0

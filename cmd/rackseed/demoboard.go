@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/sim"
+	"github.com/rackseed/rackseed/pkg/sim/bmcsim"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 )
@@ -31,19 +32,20 @@ type demoRow struct {
 	phase    site.Phase
 	stage    string
 	note     string
+	ended    bool // its part of the job has
 }
 
-func newDemoBoard(nodes []view.Node, rack []*sim.Machine, page string, speed float64) *demoBoard {
+func newDemoBoard(started view.Job, rack []*sim.Machine, page string, speed float64) *demoBoard {
 	b := &demoBoard{page: page, speed: speed, start: time.Now(), byName: map[string]*demoRow{}, colours: os.Getenv("NO_COLOR") == ""}
-	machines := map[site.MAC]*sim.Machine{}
+	machines := map[string]*sim.Machine{}
 	for _, m := range rack {
-		machines[m.MAC] = m
+		machines[m.Label] = m
 	}
-	for _, n := range nodes {
-		m := machines[n.MACs[0]]
-		r := &demoRow{name: n.Name, phase: n.State, firmware: m.Firmware, fault: m.Fault}
+	for _, t := range started.Results {
+		m := machines[dataOf[view.InstallTarget](t).Serial]
+		r := &demoRow{name: t.Target, phase: site.PhasePlanned, firmware: m.Firmware, fault: m.Fault}
 		b.rows = append(b.rows, r)
-		b.byName[n.Name] = r
+		b.byName[t.Target] = r
 	}
 	return b
 }
@@ -54,6 +56,18 @@ func (b *demoBoard) apply(e site.Event) {
 		return
 	}
 	switch body := e.Body.(type) {
+	case site.Armed:
+		r.phase, r.stage, r.note = site.PhaseArmed, "", ""
+	case site.Disarmed:
+		r.phase, r.stage = site.PhasePlanned, ""
+	case site.NodeHeld:
+		r.phase, r.note = site.PhaseHeld, body.Reason
+	case site.JobStep:
+		r.note = body.What
+	case site.JobNodeDone:
+		if r.ended = true; !body.OK {
+			r.note = body.Message
+		}
 	case site.InstallStarted:
 		r.phase, r.stage, r.note = site.PhaseBooting, "loader", ""
 	case site.InstallResumed:
@@ -72,16 +86,21 @@ func (b *demoBoard) apply(e site.Event) {
 	}
 }
 
-// done reports a machine that will not change any more.
-func (r *demoRow) done() bool {
-	return r.phase == site.PhaseReady || r.phase == site.PhaseFailed || r.phase == site.PhaseInstalled && r.fault == sim.Deviation && r.note != ""
+// right reports a machine that ended as its fault lets it, and for the reason
+// that its fault gives.
+func (r *demoRow) right() bool {
+	if !r.ended {
+		return false
+	}
+	recovers, why := r.fault.Recovers(), r.fault.Reason()
+	if slices.Contains(bmcsim.Faults(), r.fault) {
+		recovers, why = bmcsim.Recovers(r.fault), bmcsim.Reason(r.fault)
+	}
+	return r.phase == site.PhaseReady && recovers || r.phase != site.PhaseReady && why != "" && strings.Contains(r.note, why)
 }
 
-// right reports a machine that ended as its fault lets it.
-func (r *demoRow) right() bool { return r.done() && (r.phase == site.PhaseReady) == r.fault.Recovers() }
-
 func (b *demoBoard) settled() bool {
-	return !slices.ContainsFunc(b.rows, func(r *demoRow) bool { return !r.done() })
+	return !slices.ContainsFunc(b.rows, func(r *demoRow) bool { return !r.ended })
 }
 
 func (b *demoBoard) count(p site.Phase) int {
@@ -159,7 +178,7 @@ func (b *demoBoard) words(r *demoRow) string {
 
 func (b *demoBoard) counts() string {
 	var parts []string
-	for _, p := range []site.Phase{site.PhaseArmed, site.PhaseBooting, site.PhaseInstalling, site.PhaseInstalled, site.PhaseReady, site.PhaseFailed} {
+	for _, p := range []site.Phase{site.PhasePlanned, site.PhaseArmed, site.PhaseBooting, site.PhaseInstalling, site.PhaseInstalled, site.PhaseReady, site.PhaseFailed, site.PhaseHeld} {
 		if n := b.count(p); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, p))
 		}

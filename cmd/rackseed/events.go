@@ -86,9 +86,12 @@ func sentence(b site.Body) string {
 	case site.NodeHeld:
 		return fmt.Sprintf("%s: %s", b.Node, b.Reason)
 	case site.JobQueued:
-		return fmt.Sprintf("%s: %s %s of %d nodes, by %s", b.ID, b.Verb, strings.Join(b.Args, " "), len(b.Targets), orDash(b.By))
+		return fmt.Sprintf("%s: %s of %d nodes, by %s", b.ID, strings.Join(append([]string{b.Verb}, b.Args...), " "), len(b.Targets), orDash(b.By))
 	case site.JobStep:
-		return fmt.Sprintf("%s: %s, about to be sent (%s)", b.Node, strings.TrimSuffix(b.What, " issued"), b.ID)
+		if b.Power != "" {
+			return fmt.Sprintf("%s: %s, about to be sent (%s)", b.Node, strings.TrimSuffix(b.What, " issued"), b.ID)
+		}
+		return fmt.Sprintf("%s: %s (%s)", b.Node, b.What, b.ID)
 	case site.JobNodeDone:
 		if b.OK {
 			return fmt.Sprintf("%s: %s (%s)", b.Node, b.Message, b.ID)

@@ -31,9 +31,19 @@ func (c *core) jobRunner(owner bool, dial bmc.Dialer, pace install.Pace, server 
 		},
 		Target: func(s *site.State, m *site.Machine) (bmc.Target, error) { return targetOf(s, m, secrets.reveal, false) },
 		Dial:   dial, NewID: func() string { return "j-" + strings.ToLower(rand.Text()[:10]) }, Log: c.log, Owner: owner,
-		Changed: c.ledger.Changed, Pace: pace,
+		Changed: c.ledger.Changed, Pace: pace, Patience: patienceAt(pace),
 		Vet: func(s *site.State, machines []*site.Machine) error { return vet(composer, server, s, machines) },
 	}))
+}
+
+// patienceAt is how long BMCs at this pace may take, which is not shorter
+// than this computer may need for its part.
+func patienceAt(p install.Pace) bmc.Patience {
+	scale := func(d, least time.Duration) time.Duration { return max(p.Of(d), min(d, least)) }
+	return bmc.Patience{
+		Settle: scale(10*time.Second, time.Second), Power: scale(time.Minute, 4*time.Second),
+		Soft: scale(5*time.Minute, 10*time.Second), Poll: scale(time.Second, 50*time.Millisecond),
+	}
 }
 
 // runJob has the daemon, or its state directory, do a job, and shows it.

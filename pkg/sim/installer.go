@@ -26,6 +26,9 @@ func (m *Machine) install(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	m.mu.Lock()
+	m.offered = append(m.offered, answer)
+	m.mu.Unlock()
 	reports, err := m.readAnswer(ctx, answer)
 	if err != nil {
 		return err
@@ -37,7 +40,12 @@ func (m *Machine) install(ctx context.Context, args []string) error {
 		}
 	}
 	m.disk.reports = reports
-	m.report(ctx, reports, "done", "")
+	m.mu.Lock()
+	m.installs++
+	m.mu.Unlock()
+	if m.Fault != LostReport {
+		m.report(ctx, reports, "done", "")
+	}
 	return errReboot
 }
 
@@ -79,6 +87,13 @@ func (m *Machine) stage(ctx context.Context, reports, stage string) error {
 	spend := stageTime
 	if stage == "packages" {
 		spend = packagesTime
+		switch m.Fault {
+		case SlowDisk:
+			spend *= 3
+		case Hang:
+			<-ctx.Done()
+			return ctx.Err()
+		}
 	}
 	cut := false
 	if m.Fault == PowerCut && stage == "packages" {

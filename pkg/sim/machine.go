@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,25 +23,6 @@ const (
 	UEFI     Firmware = "uefi"
 	UEFIHTTP Firmware = "uefi-http"
 )
-
-// Fault is something that goes wrong with a machine, by name.
-type Fault string
-
-// The faults.
-const (
-	NoFault       Fault = ""
-	LateLink      Fault = "late-link"      // the port is silent at first, as in spanning tree
-	PowerCut      Fault = "power-cut"      // power fails once while packages unpack
-	AmbiguousDisk Fault = "ambiguous-disk" // two disks match: the installer must stop
-	Crash         Fault = "crash"          // the installer gives up while packages unpack
-	Deviation     Fault = "deviation"      // the first boot finds a value out of place
-)
-
-// Faults lists the names.
-func Faults() []Fault { return []Fault{LateLink, PowerCut, AmbiguousDisk, Crash, Deviation} }
-
-// Recovers reports whether a machine with this fault still becomes ready.
-func (f Fault) Recovers() bool { return f == NoFault || f == LateLink || f == PowerCut }
 
 // Source is what a machine boots from.
 type Source string
@@ -70,7 +52,8 @@ type Machine struct {
 	Site     *Site
 	MAC      site.MAC
 	UUID     site.UUID
-	Serial   string
+	Serial   string // in its SMBIOS
+	Label    string // the serial number on its case, which the plan has
 	Firmware Firmware
 	Fault    Fault
 	// NextBoot is what a BMC tells the firmware, asked at every start; nil is
@@ -80,6 +63,25 @@ type Machine struct {
 	addr netip.Addr // from DHCP
 	once sync.Once  // faults that happen once
 	disk disk
+
+	mu       sync.Mutex
+	offered  []string // answer files of the installers that it was handed
+	installs int      // that reached their end
+}
+
+// Offered are the answer files of the installers that the machine was handed,
+// in order: one that was handed out again is there again.
+func (m *Machine) Offered() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.offered)
+}
+
+// Installs is how many systems were installed on its disk.
+func (m *Machine) Installs() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.installs
 }
 
 // disk is what an installer left behind.
@@ -144,7 +146,7 @@ func (m *Machine) start(ctx context.Context) error {
 	switch {
 	case source == FromDisk && m.disk.reports != "":
 		return errLocal
-	case source == FromSetup || source == FromMedium:
+	case source == FromSetup || source == FromMedium || m.Fault == NoPXE:
 		m.say("waits", "at", source)
 		<-ctx.Done()
 		return ctx.Err()

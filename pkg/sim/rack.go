@@ -19,12 +19,31 @@ func Rack(at *Site, n int, faults []Fault) []*Machine {
 		m.MAC = site.MAC{0x52, 0x54, 0x00, byte(i >> 16), byte(i >> 8), byte(i)}
 		copy(m.UUID[:], "rackseed-demo")
 		binary.BigEndian.PutUint16(m.UUID[14:], uint16(i+1))
+		m.Label = m.Serial
 		if i < len(faults) {
 			m.Fault = faults[i]
+		}
+		if m.Fault == WrongSerial {
+			m.Serial = fmt.Sprintf("RS24STRAY%04d", i+1)
 		}
 		machines[i] = m
 	}
 	return machines
+}
+
+// Twins makes the second claimants of the machines that have TwoClaims. No
+// plan knows them, and no BMC switches them.
+func Twins(machines []*Machine) []*Machine {
+	var twins []*Machine
+	for _, m := range machines {
+		if m.Fault != TwoClaims {
+			continue
+		}
+		twin := &Machine{Site: m.Site, MAC: m.MAC, UUID: m.UUID, Serial: m.Serial, Label: m.Label, Firmware: m.Firmware}
+		twin.MAC[3] |= 0x40
+		twins = append(twins, twin)
+	}
+	return twins
 }
 
 // PowerOn runs machines until ctx ends.

@@ -2,6 +2,7 @@ package bmcsim
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -231,13 +232,16 @@ func (b *BMC) settle() {
 
 // Kept is what the BMC has in truth, whatever it said.
 type Kept struct {
-	Power    string
-	Enabled  string // of the boot override, in Redfish's words
-	Target   string
-	First    string         // of the boot order, in the same words
-	Pending  map[string]any // BIOS attributes that the next reset brings
-	Image    string         // of the virtual CD
-	Password site.Secret    // of the first account
+	Power   string
+	Enabled string // of the boot override, in Redfish's words
+	Target  string
+	First   string         // of the boot order, in the same words
+	Pending map[string]any // BIOS attributes that the next reset brings
+	Last    string         // that it booted from, in the same words
+	// Attributes are those in effect.
+	Attributes map[string]any
+	Image      string      // of the virtual CD
+	Password   site.Secret // of the first account
 }
 
 // Kept looks at the BMC past its faults, except that one which reverts has
@@ -249,6 +253,6 @@ func (b *BMC) Kept() Kept {
 	s := b.set.clone()
 	return Kept{
 		Power: b.state(), Enabled: s.boot.Enabled, Target: s.boot.Target, First: b.firstInOrder(),
-		Pending: s.pending, Image: s.media[0].Image, Password: site.Secret(s.accounts[0].Password),
+		Pending: s.pending, Last: b.last(), Attributes: maps.Clone(b.bios), Image: s.media[0].Image, Password: site.Secret(s.accounts[0].Password),
 	}
 }

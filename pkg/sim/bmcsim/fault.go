@@ -20,11 +20,31 @@ const (
 	FaultDropsSession sim.Fault = "bmc-drops-session" // a session is forgotten after three requests
 	FaultETagRequired sim.Fault = "bmc-etag-required" // no change without If-Match
 	FaultNoOnce       sim.Fault = "bmc-no-once"       // an override for one boot is kept as one for all
+	FaultBootsDisk    sim.Fault = "bmc-boots-disk"    // the override is kept and shown, and the firmware boots its first disk all the same
 )
 
 // Faults lists the names.
 func Faults() []sim.Fault {
-	return []sim.Fault{Fault401, FaultSlow, FaultHang, FaultFlaky, FaultLies, FaultReverts, FaultDropsSession, FaultETagRequired, FaultNoOnce}
+	return []sim.Fault{Fault401, FaultSlow, FaultHang, FaultFlaky, FaultLies, FaultReverts, FaultDropsSession, FaultETagRequired, FaultNoOnce, FaultBootsDisk}
+}
+
+// Recovers reports whether a machine whose BMC has this fault is installed all
+// the same.
+func Recovers(f sim.Fault) bool {
+	return !slices.Contains([]sim.Fault{Fault401, FaultHang, FaultLies}, f)
+}
+
+// Reason is a part of what is said of a machine that is not.
+func Reason(f sim.Fault) string {
+	switch f {
+	case Fault401:
+		return "the BMC refuses user name or password"
+	case FaultHang:
+		return "the BMC does not answer"
+	case FaultLies:
+		return "did not keep it"
+	}
+	return ""
 }
 
 // SetFaults replaces what goes wrong, from the next request on.

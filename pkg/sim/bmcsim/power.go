@@ -70,7 +70,13 @@ func (b *BMC) start() {
 		if before != nil {
 			<-before
 		}
-		b.config.Machine(ctx, b.nextBoot)
+		b.config.Machine(ctx, func() Boot {
+			boot := b.nextBoot()
+			if boot.Image != "" {
+				_, _ = b.probe(ctx, boot.Image, "", "") // a medium that is gone is passed over
+			}
+			return boot
+		})
 	})
 }
 
@@ -148,6 +154,8 @@ func (b *BMC) nextBoot() Boot {
 	switch {
 	case o.Enabled == disabled || o.Target == "None":
 		boot.Target, boot.URI = b.firstInOrder(), ""
+	case b.has(FaultBootsDisk):
+		boot.Target, boot.URI = "Hdd", ""
 	case o.Target == "UefiTarget" || o.Target == "UefiBootNext":
 		boot.Target = b.aliasOf(o.Path, o.Next)
 	}
@@ -159,6 +167,14 @@ func (b *BMC) nextBoot() Boot {
 	}
 	b.booted = append(b.booted, boot)
 	return boot
+}
+
+// last needs the lock.
+func (b *BMC) last() string {
+	if len(b.booted) == 0 {
+		return ""
+	}
+	return b.booted[len(b.booted)-1].Target
 }
 
 // Booted are the boots of the machine, oldest first.

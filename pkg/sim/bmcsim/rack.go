@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,12 +50,15 @@ func Rack(n int, common Config, faults ...sim.Fault) []*BMC {
 }
 
 // Behind makes the BMCs of machines, which then have power when their BMCs
-// say so.
+// say so. A machine whose fault is one of a BMC's has a BMC with that fault.
 func Behind(machines []*sim.Machine, common Config) []*BMC {
 	rack := make([]*BMC, len(machines))
 	for i, m := range machines {
 		c := common
 		c.Hardware, c.Machine = Server(m.Serial, m.UUID, m.MAC), Attach(m)
+		if slices.Contains(Faults(), m.Fault) {
+			c.Faults = append([]sim.Fault{m.Fault}, common.Faults...)
+		}
 		rack[i] = New(c)
 	}
 	return rack
