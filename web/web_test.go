@@ -62,16 +62,13 @@ func TestCatalogues(t *testing.T) {
 	en, zh := catalogue(t, "en"), catalogue(t, "zh")
 	used, prefixes := map[string]bool{}, map[string]bool{}
 	for name, text := range scripts(t) {
-		if strings.HasSuffix(name, "lib/i18n.js") {
-			continue
-		}
 		for _, m := range literal.FindAllStringSubmatch(text, -1) {
 			used[m[1]] = true
 		}
 		for _, m := range computed.FindAllStringSubmatch(text, -1) {
 			prefixes[m[1]] = true
 		}
-		if m := dynamic.FindString(text); m != "" {
+		if m := dynamic.FindString(text); m != "" && name != "assets/js/lib/i18n.js" { // which defines it
 			t.Errorf("%s: %s… asks for a text whose key cannot be checked", name, m)
 		}
 	}
