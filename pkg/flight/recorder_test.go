@@ -23,7 +23,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var epoch = time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
 
-func at(s float64) time.Time { return epoch.Add(time.Duration(s * float64(time.Second))) }
+func at(s float64) time.Time {
+	return epoch.Add(time.Duration(s * float64(time.Second)).Round(time.Millisecond))
+}
 
 // open gives a recorder whose writer runs until the function it returns is
 // called, which a power cut is not.
