@@ -57,6 +57,9 @@ func openCore(ctx context.Context, dir string, log *slog.Logger) (*core, error) 
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
+	if err := cleanUploads(dir); err != nil { // the log is locked by now: no other daemon receives one
+		return nil, errors.Join(err, st.Close())
+	}
 	box, err := seal.Open(filepath.Join(dir, "key"))
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
@@ -116,9 +119,13 @@ func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *ap
 			return vet(composer, explain.server.Addr, s, machines)
 		},
 		Version: version, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,
+		ImportSheet: importSheet, PlanTexts: c.plans(), Uploads: filepath.Join(c.dir, "uploads"),
 		Health: c.health, Ready: func() view.Health { return c.ready(serving()) },
 	}
 }
+
+// plans are the plans as they were written.
+func (c *core) plans() planTexts { return planTexts{filepath.Join(c.dir, "plans"), c.box} }
 
 // libraryAdapter speaks of images as the site does.
 type libraryAdapter struct{ library *image.Library }
@@ -133,6 +140,10 @@ func (a libraryAdapter) Add(ctx context.Context, req view.ImageRequest, progress
 
 func (a libraryAdapter) Remove(_ context.Context, digest string) error {
 	return a.library.Remove(digest)
+}
+
+func (a libraryAdapter) Verify(ctx context.Context, digest string, progress func(done, total int64)) error {
+	return a.library.Verify(ctx, digest, progress)
 }
 
 func siteImage(i image.Image) site.Image {

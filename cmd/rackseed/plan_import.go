@@ -34,24 +34,6 @@ type planImport struct {
 	unusable               bool // the plan would have an error about a machine
 }
 
-// importResult is what --json prints.
-type importResult struct {
-	Sheet     string          `json:"sheet"`
-	Plan      string          `json:"plan,omitempty"`
-	Heading   int             `json:"heading"`
-	Columns   []sheet.Column  `json:"columns"`
-	Rows      int             `json:"rows"`
-	Skipped   int             `json:"skipped"`
-	Changes   []sheet.Change  `json:"changes"`
-	Unchanged int             `json:"unchanged"`
-	Missing   []string        `json:"not_in_sheet"`
-	Rewritten []string        `json:"rewritten"`
-	Findings  []sheet.Finding `json:"findings"`
-	Check     []view.Finding  `json:"plan_findings"` // that the plan has with the sheet in it and had not before
-	Written   bool            `json:"written"`
-	Backup    string          `json:"backup,omitempty"`
-}
-
 func newPlanImportCommand(g *globals) *cobra.Command {
 	o := &planImport{}
 	c := &cobra.Command{
@@ -118,7 +100,33 @@ func (o *planImport) run(c *cobra.Command, g *globals, name string) error {
 	return nil
 }
 
-func nothingWritten(r *importResult, asked bool) string {
+// importSheet is `plan import` for the daemon, which is sent the sheet and the
+// plan, and writes nothing: the new plan is in the answer.
+func importSheet(req view.SheetRequest) (view.SheetResult, error) {
+	o := planImport{
+		sheet: req.Table, columns: req.Columns, networks: req.Networks, roles: req.Roles, names: req.Names,
+		replace: req.Replace, numbersAsText: req.NumbersAsText,
+	}
+	if strings.TrimSpace(req.Plan) != "" {
+		var err error
+		if o.doc, err = planfile.Parse("the plan", []byte(req.Plan)); err != nil {
+			return view.SheetResult{}, usageError("the plan cannot be read:\n%w", err)
+		}
+	}
+	if err := o.merged(req.Name, req.Sheet); err != nil {
+		return view.SheetResult{}, err
+	}
+	result := o.result(req.Name)
+	if err := o.build(&result); err != nil {
+		return view.SheetResult{}, err
+	}
+	if !o.unusable {
+		result.Text = string(o.text)
+	}
+	return result, nil
+}
+
+func nothingWritten(r *view.SheetResult, asked bool) string {
 	if asked && !r.Written {
 		return "; nothing was written"
 	}
@@ -143,6 +151,11 @@ func (o *planImport) read(name string) error {
 	if err := o.readPlan(); err != nil {
 		return err
 	}
+	return o.merged(name, data)
+}
+
+// merged reads a sheet and merges it into the plan.
+func (o *planImport) merged(name string, data []byte) error {
 	opts, err := o.options()
 	if err != nil {
 		return err
@@ -248,17 +261,25 @@ func expandAll(patterns []string) (map[string]bool, error) {
 	return out, nil
 }
 
-func (o *planImport) result(name string) importResult {
-	return importResult{
-		Sheet: name, Plan: o.plan, Heading: o.table.Heading, Columns: o.table.Columns, Rows: len(o.table.Rows), Skipped: o.table.Skipped,
-		Changes: o.merge.Changes, Unchanged: o.merge.Unchanged, Missing: o.merge.Missing,
-		Findings: slices.Concat(o.table.Findings, o.merge.Findings), Check: []view.Finding{}, Rewritten: []string{},
+func (o *planImport) result(name string) view.SheetResult {
+	return view.SheetResult{
+		Sheet: name, Plan: o.plan, Heading: o.table.Heading, Columns: listed(o.table.Columns), Rows: len(o.table.Rows), Skipped: o.table.Skipped,
+		Changes: listed(o.merge.Changes), Unchanged: o.merge.Unchanged, Missing: listed(o.merge.Missing),
+		Findings: listed(slices.Concat(o.table.Findings, o.merge.Findings)), Check: []view.Finding{}, Rewritten: []string{},
 	}
+}
+
+// listed is a list that JSON writes as one, even if it is empty.
+func listed[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
 
 // build makes the text of the new plan, and finds what it has against it that
 // the old one did not have.
-func (o *planImport) build(r *importResult) error {
+func (o *planImport) build(r *view.SheetResult) error {
 	if o.table.Heading == 0 {
 		return nil
 	}
@@ -380,7 +401,7 @@ func replaceFile(name string, data []byte, mode fs.FileMode) error {
 	return err
 }
 
-func (o *planImport) print(w, errOut io.Writer, r *importResult) {
+func (o *planImport) print(w, errOut io.Writer, r *view.SheetResult) {
 	for _, f := range r.Findings {
 		fmt.Fprintf(errOut, "%s: %s\n", r.Sheet, f)
 	}
@@ -416,7 +437,7 @@ func (o *planImport) print(w, errOut io.Writer, r *importResult) {
 // maxCheck is how many findings of the plan are shown; plan check shows all.
 const maxCheck = 20
 
-func (o *planImport) printCheck(w io.Writer, r *importResult) {
+func (o *planImport) printCheck(w io.Writer, r *view.SheetResult) {
 	if o.doc == nil {
 		return // what a new plan lacks is marked in it
 	}
@@ -428,7 +449,7 @@ func (o *planImport) printCheck(w io.Writer, r *importResult) {
 	}
 }
 
-func (o *planImport) printColumns(w io.Writer, r *importResult) {
+func (o *planImport) printColumns(w io.Writer, r *view.SheetResult) {
 	fmt.Fprintf(w, "headings in row %d:", r.Heading)
 	for _, c := range r.Columns {
 		what := string(c.Key)

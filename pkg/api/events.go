@@ -36,6 +36,10 @@ func (h *Operator) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		if since, err = h.caughtUp(w, r, since); err != nil {
+			h.fail(w, codeUsage, err)
+			return
+		}
 		h.stream(w, r, since, want)
 		return
 	}
@@ -120,6 +124,34 @@ func sinceOf(r *http.Request) (uint64, error) {
 	return since, nil
 }
 
+// caughtUp spares a reader who was away for long the events that it missed: if
+// there are more than its window, it is told to load the state anew (a reset),
+// and followed from there.
+func (h *Operator) caughtUp(w http.ResponseWriter, r *http.Request, since uint64) (uint64, error) {
+	text := r.URL.Query().Get("window")
+	if text == "" {
+		return since, nil
+	}
+	window, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("window=%q is not a number of events", text)
+	}
+	last := h.Ledger.State().Seq
+	if since <= last && last-since <= window {
+		return since, nil
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	_, err = fmt.Fprintf(w, "id: %d\nevent: reset\ndata: {\"seq\":%d}\n\n", last, last)
+	if err != nil {
+		h.Log.Debug("a reset was not delivered", "error", err) // the stream ends by itself
+	}
+	return last, nil
+}
+
+// unsent bounds the events that wait for a follower's line. A storm of them
+// leaves in few packets.
+const unsent = 256
+
 func (h *Operator) stream(w http.ResponseWriter, r *http.Request, since uint64, want eventFilter) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -129,7 +161,7 @@ func (h *Operator) stream(w http.ResponseWriter, r *http.Request, since uint64, 
 	}
 	h.Followers.Add(1)
 	defer h.Followers.Add(-1)
-	events := make(chan site.Event)
+	events := make(chan site.Event, unsent)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	go func() {
@@ -164,7 +196,7 @@ func (h *Operator) stream(w http.ResponseWriter, r *http.Request, since uint64, 
 			// else: what the filter left out is not read again.
 			_, err = fmt.Fprintf(w, ": still here\nid: %d\n\n", seen)
 		}
-		if err == nil {
+		if err == nil && len(events) == 0 {
 			err = out.Flush()
 		}
 		if err != nil {

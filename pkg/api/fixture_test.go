@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,6 +30,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ledger"
 	"github.com/rackseed/rackseed/pkg/planfile"
+	"github.com/rackseed/rackseed/pkg/planfile/sheet"
 	"github.com/rackseed/rackseed/pkg/seal"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/store"
@@ -126,6 +129,16 @@ func newWorld(t testing.TB) *world {
 	}
 	operator := &api.Operator{
 		Ledger: w.ledger, Log: log, Follower: w.ledger, Seal: box, Library: w.library, Jobs: w.jobs, ReadPlan: readPlan, Version: "test",
+		PlanTexts: texts{}, Uploads: t.TempDir(),
+		ImportSheet: func(req view.SheetRequest) (view.SheetResult, error) {
+			if len(req.Sheet) == 0 {
+				return view.SheetResult{}, errors.New("the sheet is empty")
+			}
+			return view.SheetResult{
+				Sheet: req.Name, Rows: 1, Columns: []sheet.Column{}, Changes: []sheet.Change{}, Missing: []string{}, Rewritten: []string{},
+				Findings: []sheet.Finding{{ID: "mac-malformed", Row: 2, Column: "C"}}, Check: []view.Finding{}, Text: req.Plan + string(req.Sheet),
+			}, nil
+		},
 		Serving: func() view.Serving { return view.Serving{DHCP: site.DHCPServer, HTTP: "http://10.20.0.1:8080"} },
 		Explain: func(_ *site.State, who string, _ time.Time) (view.Explanation, error) {
 			if who == "nobody" {
@@ -445,12 +458,26 @@ func (d *drawer) Save(_ context.Context, node string, attempt int, r io.Reader, 
 	return site.Evidence{Attempt: attempt, File: fmt.Sprintf("%s-%d-%d.tar.gz", node, attempt, len(d.files)), SHA256: hex.EncodeToString([]byte("sum")), Size: int64(len(data))}, nil
 }
 
+// texts keeps plans as they were written, by digest.
+type texts map[string]string
+
+func (t texts) Keep(digest, text string) error { t[digest] = text; return nil }
+
+func (t texts) Text(digest string) (string, error) {
+	if text, ok := t[digest]; ok {
+		return text, nil
+	}
+	return "", fs.ErrNotExist
+}
+
 // shelf is an image library without images.
 type shelf struct {
 	mu      sync.Mutex
 	next    site.Image
 	fail    error
 	removed []string
+
+	uploaded, file string // what an upload held, and where
 }
 
 func (s *shelf) Add(_ context.Context, req view.ImageRequest, progress func(done, total int64)) (site.Image, []string, error) {
@@ -463,6 +490,9 @@ func (s *shelf) Add(_ context.Context, req view.ImageRequest, progress func(done
 	progress(2, 2)
 	i := s.next
 	i.Name = req.Name
+	if data, err := os.ReadFile(req.File); err == nil { // an upload, which is there while it is taken in
+		s.uploaded, s.file = string(data), req.File
+	}
 	return i, []string{"odd"}, nil
 }
 
@@ -471,6 +501,13 @@ func (s *shelf) Remove(_ context.Context, digest string) error {
 	defer s.mu.Unlock()
 	s.removed = append(s.removed, digest)
 	return nil
+}
+
+func (s *shelf) Verify(_ context.Context, _ string, progress func(done, total int64)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	progress(2, 2)
+	return s.fail
 }
 
 func (s *shelf) gone() []string {

@@ -30,14 +30,28 @@ func (h *Operator) addImage(w http.ResponseWriter, r *http.Request) {
 	if !h.decode(w, r, &req) {
 		return
 	}
+	h.addLines(w, func(ctx context.Context, progress func(done, total int64)) (view.ImageResult, error) {
+		image, warnings, err := h.take(ctx, req, progress)
+		return view.ImageResult{Image: image, Warnings: warnings}, err
+	}, r)
+}
+
+// lines begins an answer of JSON lines.
+func (h *Operator) lines(w http.ResponseWriter) func(view.ImageLine) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, lines := http.NewResponseController(w), json.NewEncoder(w)
-	say := func(l view.ImageLine) {
+	return func(l view.ImageLine) {
 		if lines.Encode(l) == nil {
 			_ = out.Flush() // a client that left does not stop the work
 		}
 	}
-	image, warnings, err := h.take(r.Context(), req, func(done, total int64) { say(view.ImageLine{Done: done, Total: total}) })
+}
+
+// addLines answers with the progress of taking a medium in, then the image or
+// the problem.
+func (h *Operator) addLines(w http.ResponseWriter, take func(ctx context.Context, progress func(done, total int64)) (view.ImageResult, error), r *http.Request) {
+	say := h.lines(w)
+	image, err := take(r.Context(), func(done, total int64) { say(view.ImageLine{Done: done, Total: total}) })
 	if err != nil {
 		code, refusal := codeFailed, install.Refusal("")
 		if errors.As(err, &refusal) {
@@ -46,7 +60,7 @@ func (h *Operator) addImage(w http.ResponseWriter, r *http.Request) {
 		say(view.ImageLine{Problem: &view.Problem{Type: "about:blank", Title: "the medium was not added", Detail: err.Error(), Code: code}})
 		return
 	}
-	say(view.ImageLine{Image: &view.ImageResult{Image: image, Warnings: warnings}})
+	say(view.ImageLine{Image: &image})
 }
 
 func (h *Operator) take(ctx context.Context, req view.ImageRequest, progress func(done, total int64)) (site.Image, []string, error) {

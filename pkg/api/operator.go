@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type Follower interface {
 type Library interface {
 	Add(ctx context.Context, req view.ImageRequest, progress func(done, total int64)) (site.Image, []string, error)
 	Remove(ctx context.Context, digest string) error
+	Verify(ctx context.Context, digest string, progress func(done, total int64)) error
 }
 
 // ReadPlan parses and checks the text of a plan with the role profiles that
@@ -48,11 +50,14 @@ type Operator struct {
 	Seal     *seal.Box
 	Library  Library
 	Jobs     Jobs
+	Consoles Consoles // nil where no daemon runs
 	ReadPlan ReadPlan
 	// Vet says why machines that are about to be armed could not be installed.
 	Vet     func(s *site.State, machines []*site.Machine) error
 	Version string
 	Serving func() view.Serving
+	// Reveal opens what a plan says of a secret; nil opens none.
+	Reveal func(site.SecretRef) (site.Secret, error)
 	// Explain says what a node or MAC would be told; Render writes one
 	// document of a node.
 	Explain func(s *site.State, who string, now time.Time) (view.Explanation, error)
@@ -61,7 +66,11 @@ type Operator struct {
 	Profile func(s *site.State, node string) (view.Profile, error)
 	// Export writes inventories of one kind from the plan in force.
 	Export func(s *site.State, kind string) (view.Export, error)
-	Page   http.Handler // the page at /
+	// ImportSheet says what an asset sheet would bring into a plan.
+	ImportSheet func(view.SheetRequest) (view.SheetResult, error)
+	PlanTexts   PlanTexts
+	Uploads     string       // folder for media that are on their way in
+	Page        http.Handler // the page at /
 	// Health says whether the process serves, Ready whether machines could be
 	// installed now.
 	Health, Ready func() view.Health
@@ -80,14 +89,25 @@ func (h *Operator) Handler() http.Handler {
 		r.Get("/openapi.json", h.openapi)
 		r.Get("/status", h.status)
 		r.Get("/nodes", h.nodes)
+		r.Post("/nodes", h.adoptNode)
 		r.Get("/nodes/{name}", h.node)
+		r.Patch("/nodes/{name}", h.changeNode)
+		r.Delete("/nodes/{name}", h.removeNode)
+		r.Post("/nodes/{name}/discover", h.discoverNode)
+		r.Get("/cabling", h.cablings)
+		r.Get("/plan/adopted", h.adoptedNodes)
+		r.Get("/nodes/{name}/inventory", h.inventory)
 		r.Get("/nodes/{name}/render", h.render)
 		r.Get("/nodes/{name}/profile", h.profile)
 		r.Get("/explain/{who}", h.explain)
 		r.Get("/export/{kind}", h.export)
+		r.Get("/plan", h.planText)
 		r.Put("/plan", h.plan)
+		r.Post("/plan/import", h.importSheet)
 		r.Get("/images", h.images)
 		r.Post("/images", h.addImage)
+		r.Post("/images/upload", h.uploadImage)
+		r.Post("/images/{name}/verify", h.verifyImage)
 		r.Delete("/images/{name}", h.removeImage)
 		r.Post("/arm", h.arm)
 		r.Post("/disarm", h.disarm)
@@ -95,6 +115,12 @@ func (h *Operator) Handler() http.Handler {
 		r.Get("/jobs", h.jobs)
 		r.Get("/jobs/{id}", h.job)
 		r.Delete("/jobs/{id}", h.cancelJob)
+		r.Post("/bmcs", h.adoptBMCs)
+		r.Delete("/nodes/{name}/bmc", h.forgetBMC)
+		r.Get("/recordings", h.recordings)
+		r.Put("/nodes/{name}/recording", h.startRecording)
+		r.Delete("/nodes/{name}/recording", h.stopRecording)
+		r.Post("/nodes/{name}/console", h.copyConsole)
 		r.Get("/events", h.events)
 	})
 	r.Get("/healthz", h.health(h.Health))
@@ -148,16 +174,29 @@ func (h *Operator) status(w http.ResponseWriter, _ *http.Request) {
 func (h *Operator) nodes(w http.ResponseWriter, r *http.Request) {
 	s, now := h.Ledger.State(), h.Ledger.Now()
 	text := r.URL.Query().Get("selector")
-	if text == "" {
-		h.reply(w, view.Nodes(s, s.Machines(), true, now))
-		return
+	machines, err := s.Machines(), error(nil)
+	if text != "" {
+		machines, err = pickMachines(s, text)
 	}
-	machines, err := pickMachines(s, text)
 	if err != nil {
 		h.fail(w, codeUsage, err)
 		return
 	}
-	h.reply(w, view.Nodes(s, machines, false, now))
+	// Whoever goes on with the events from here on misses none.
+	w.Header().Set("Rackseed-Seq", strconv.FormatUint(s.Seq, 10))
+	if r.URL.Query().Get("names") == "true" {
+		h.reply(w, namesOf(machines))
+		return
+	}
+	h.reply(w, view.Nodes(s, machines, text == "", now))
+}
+
+func namesOf(machines []*site.Machine) []string {
+	names := make([]string, 0, len(machines))
+	for _, m := range machines {
+		names = append(names, m.Node.Name)
+	}
+	return names
 }
 
 func pickMachines(s *site.State, text string) ([]*site.Machine, error) {
@@ -178,11 +217,28 @@ func (h *Operator) node(w http.ResponseWriter, r *http.Request) {
 	if mac, err := site.ParseMAC(name); !ok && err == nil {
 		m, ok = s.MachineByMAC(mac)
 	}
+	if st, seen := s.Stranger(name); !ok && seen {
+		n := view.StrangerOf(s, st, h.Ledger.Now())
+		n.Inventory = st.Inventory
+		h.reply(w, n)
+		return
+	}
 	if !ok {
 		h.fail(w, codeNotFound, fmt.Errorf("the plan has no node %s: see `rackseed node list`", name))
 		return
 	}
-	h.reply(w, view.NodeOf(s, m, h.Ledger.Now()))
+	h.reply(w, view.Detail(s, m, h.Ledger.Now()))
+}
+
+// inventory is what a machine was found to be, beside what the plan says.
+func (h *Operator) inventory(w http.ResponseWriter, r *http.Request) {
+	s, name := h.Ledger.State(), param(r, "name")
+	m, ok := s.Machine(name)
+	if !ok {
+		h.fail(w, codeNotFound, fmt.Errorf("the plan has no node %s: see `rackseed node list`", name))
+		return
+	}
+	h.reply(w, view.InventoryOf(s, m))
 }
 
 // param undoes the escaping that chi leaves in a path parameter.
@@ -283,6 +339,7 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, codeFailed, fmt.Errorf("recording the plan: %w", err))
 		return
 	}
+	h.keepPlan(digest, request.Plan)
 	result.Changes, result.Applied, result.Seq = describe(bodies), true, s.Seq
 	h.reply(w, result)
 }
@@ -291,12 +348,18 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 // would be left without a daemon that knows it.
 func busyNodes(s *site.State, bodies []site.Body) error {
 	for _, b := range bodies {
-		gone, ok := b.(site.NodeUnplanned)
-		if !ok {
+		m, ok := s.Machine(b.Subject())
+		if !ok || !m.Running() {
 			continue
 		}
-		if m, ok := s.Machine(gone.Name); ok && m.Running() {
-			return install.Refusal(fmt.Sprintf("the plan leaves out %s, which is being installed: wait for it, or `rackseed disarm %s` first", gone.Name, gone.Name))
+		name := m.Node.Name
+		switch b := b.(type) {
+		case site.NodeUnplanned:
+			return install.Refusal(fmt.Sprintf("the plan leaves out %s, which is being installed: wait for it, or `rackseed disarm %s` first", name, name))
+		case site.NodePlanned:
+			if m.Node.Adopted && !b.Node.Adopted {
+				return install.Refusal(fmt.Sprintf("the plan takes %s over, which was adopted and is being installed: wait for it, or `rackseed disarm %s` first", name, name))
+			}
 		}
 	}
 	return nil
@@ -349,7 +412,11 @@ func (h *Operator) disarm(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Operator) decode(w http.ResponseWriter, r *http.Request, into any) bool {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
+	return h.decodeUpTo(w, r, into, 1<<20)
+}
+
+func (h *Operator) decodeUpTo(w http.ResponseWriter, r *http.Request, into any, limit int64) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		h.fail(w, codeUsage, fmt.Errorf("reading the request: %w", err))

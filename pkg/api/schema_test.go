@@ -22,7 +22,9 @@ func documents() []any {
 	return []any{
 		view.Status{}, view.Node{}, view.Profile{}, view.Explanation{}, view.Export{}, view.PlanRequest{}, view.PlanResult{},
 		site.Image{}, view.ImageRequest{}, view.ImageLine{}, view.ArmRequest{}, view.ArmResult{},
+		view.SheetRequest{}, view.SheetResult{}, view.NodeInventory{},
 		view.Job{}, view.JobRequest{}, view.JobChange{}, site.Event{}, view.Health{}, view.Problem{},
+		view.AdoptRequest{}, view.AdoptResult{}, view.RecordingRequest{}, view.Recording{}, view.Recorded{},
 	}
 }
 
@@ -30,7 +32,7 @@ func documents() []any {
 func schemasOf(t *testing.T) map[string]any {
 	t.Helper()
 	w := &schemaWriter{t: t, schemas: map[string]any{}, comments: map[string]string{}}
-	for _, dir := range []string{"../view", "../site", "../flight"} {
+	for _, dir := range []string{"../view", "../site", "../flight", "../planfile/sheet"} {
 		w.read(dir)
 	}
 	for _, doc := range documents() {
@@ -101,6 +103,8 @@ func special(t reflect.Type) (map[string]any, bool) {
 	switch t {
 	case reflect.TypeFor[time.Time]():
 		return map[string]any{"type": "string", "format": "date-time"}, true
+	case reflect.TypeFor[[]byte]():
+		return map[string]any{"type": "string", "contentEncoding": "base64"}, true
 	case reflect.TypeFor[time.Duration]():
 		return map[string]any{"type": "integer"}, true
 	case reflect.TypeFor[json.RawMessage](), reflect.TypeFor[any]():

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/boot"
+	"github.com/rackseed/rackseed/pkg/cabling"
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
@@ -38,7 +39,12 @@ type Node struct {
 	Deadline   time.Time             `json:"deadline,omitzero"`
 	Disks      []site.DiskSelector   `json:"disks,omitempty"` // that an install may wipe
 	Evidence   []site.Evidence       `json:"evidence,omitempty"`
-	Next       string                `json:"next"` // what it would be told now
+	Adopted    bool                  `json:"adopted,omitempty"` // by an operator or a rule; no plan file names it
+	AdoptedBy  string                `json:"adopted_by,omitempty"`
+	Model      string                `json:"model,omitempty"`
+	Inventory  *site.Inventory       `json:"inventory,omitempty"` // of one machine that is shown alone
+	Cabling    []cabling.Finding     `json:"cabling,omitempty"`   // likewise: cables that are not where the plan has them
+	Next       string                `json:"next"`                // what it would be told now
 	Why        string                `json:"why"`
 }
 
@@ -51,7 +57,7 @@ func NodeOf(s *site.State, m *site.Machine, now time.Time) Node {
 		Since: m.Since, Reason: m.Reason, Deviations: m.Deviations, MACs: n.MACs, Serial: n.Serial, UUID: n.UUID,
 		Addresses: n.Addresses, Image: s.Settings.ImageOf(n), ArmedBy: m.Arming.By, ArmedUntil: m.Arming.Until,
 		Attempt: m.Attempt.Number, Started: m.Attempt.Started, Ended: m.Attempt.Ended, Deadline: m.Attempt.Deadline,
-		Disks: n.Disks.System, Evidence: m.Evidence, Next: string(d.Action), Why: d.Why,
+		Disks: n.Disks.System, Evidence: m.Evidence, Adopted: n.Adopted, AdoptedBy: m.AdoptedBy, Next: string(d.Action), Why: d.Why,
 	}
 }
 
@@ -65,11 +71,8 @@ func Nodes(s *site.State, machines []*site.Machine, strangers bool, now time.Tim
 		return list
 	}
 	var seen []Node
-	for mac, st := range s.Strangers.All() {
-		seen = append(seen, Node{
-			Name: mac.String(), State: site.PhaseSeen, Since: st.First, MACs: []site.MAC{mac},
-			Detail: st.Arch, Next: string(boot.Ignore), Why: boot.For(s, nil, now).Why,
-		})
+	for _, st := range s.Strangers.All() {
+		seen = append(seen, StrangerOf(s, st, now))
 	}
 	slices.SortFunc(seen, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
 	return append(list, seen...)
@@ -210,6 +213,8 @@ type ImageLine struct {
 	Total   int64        `json:"total,omitempty"` // bytes
 	Image   *ImageResult `json:"image,omitempty"`
 	Problem *Problem     `json:"problem,omitempty"`
+
+	Verified bool `json:"verified,omitempty"` // hashed again, it is what was added
 }
 
 // Problem is an error of the API (RFC 9457), with the next step.
