@@ -111,7 +111,7 @@ func (d *daemon) applyPlan(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("recording the plan: %w", err)
 	}
-	return nil
+	return d.core.plans().Keep(digest, string(data))
 }
 
 // prepare decides where and how to serve. Without a word from the operator
@@ -215,7 +215,7 @@ func (d *daemon) startJobs(ctx context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	d.core.outlook = outlook{image: d.media, fetches: d.fetches}
+	d.core.outlook = outlook{boot: d.core.booted, image: d.media, fetches: d.fetches}
 	d.jobs = d.core.jobRunner(true, dial, d.opts.pace, d.server().Addr)
 	group.Go(func() error { return d.jobs.Run(ctx) })
 	return nil

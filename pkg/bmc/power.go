@@ -62,7 +62,13 @@ func (r *powerRun) do(ctx context.Context, action PowerAction) (PowerState, erro
 			return PowerUnknown, fmt.Errorf("recording power %s: %w", action, err)
 		}
 	}
-	if err := r.d.SetPower(ctx, action); err != nil {
+	err := r.d.SetPower(ctx, action)
+	if errors.Is(err, ErrUnreachable) && mark != (Mark{}) {
+		// The answer was lost. Whether the order was, the mark will show.
+		r.steps.add(err, "power %s", action)
+		return r.restarted(ctx, mark)
+	}
+	if err != nil {
 		r.steps.add(err, "power %s", action)
 		return PowerUnknown, fmt.Errorf("power %s: %w", action, err)
 	}
@@ -77,7 +83,7 @@ func (r *powerRun) do(ctx context.Context, action PowerAction) (PowerState, erro
 		want, limit = PowerOff, r.patience.Soft
 	}
 	var state PowerState
-	err := until(ctx, limit, r.patience.Poll, func() (bool, error) {
+	err = until(ctx, limit, r.patience.Poll, func() (bool, error) {
 		var err error
 		state, err = r.d.Power(ctx)
 		return err == nil && state == want, err
@@ -140,7 +146,7 @@ func (r *powerRun) restarted(ctx context.Context, before Mark) (PowerState, erro
 	case errors.Is(err, errTooLong) && state != PowerOn:
 		err = fmt.Errorf("after power reset the BMC says %s: %w", state, ErrNotStored)
 	case errors.Is(err, errTooLong) && before != (Mark{}):
-		err = fmt.Errorf("the BMC accepted the reset and shows none: %s: %w", before, ErrNotStored)
+		err = fmt.Errorf("the BMC was told to reset and shows no reset: %s: %w", before, ErrNotStored)
 	case errors.Is(err, errTooLong):
 		r.steps = append(r.steps, Step{What: "reset accepted, not proved: this BMC shows no sign of a reset", Doubt: true})
 		return state, nil

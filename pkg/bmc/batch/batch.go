@@ -276,7 +276,7 @@ type conversation func(ctx context.Context, s *Session) (Outcome, error)
 func (r *run) tries(ctx context.Context, i int, do conversation) error {
 	t, res := r.targets[i], &r.results[i]
 	for attempts := 1; ; attempts++ {
-		res.Attempts++
+		res.Attempts = max(res.Attempts, attempts)
 		err := r.converse(ctx, i, do)
 		if err == nil || !r.worthRetrying(err, attempts, r.issued[i]) || ctx.Err() != nil {
 			return err

@@ -137,13 +137,12 @@ func (l *loop) prove(ctx context.Context) (bmc.Boot, error) {
 		if err := l.s.say(ctx, "told %s by %s; power cycle %d of at most %d to see what it boots", l.want, l.used, l.cycles, maxCycles); err != nil {
 			return got, err
 		}
-		since := l.s.now()
 		_, steps, err := l.s.order(ctx, bmc.ActionCycle)
 		l.steps = append(l.steps, steps...)
 		if err != nil {
 			return got, err
 		}
-		verdict, words, err := l.compare(ctx, since)
+		verdict, words, err := l.compare(ctx, l.s.switched)
 		if err != nil {
 			return got, err
 		}
@@ -292,16 +291,18 @@ func PowerVerify(action bmc.PowerAction, within time.Duration) Task {
 		if err != nil && !errors.Is(err, bmc.ErrUnsupported) {
 			return Outcome{}, fmt.Errorf("reading the boot device: %w", err)
 		}
-		since := s.now()
 		out, err := plain(ctx, s)
 		if err != nil {
 			return out, err
+		}
+		if s.switched.IsZero() {
+			return noted(out, "nothing was switched, so there is nothing to compare"), nil
 		}
 		if told.Device == "" || told.Device == bmc.DeviceNone {
 			return noted(out, "no boot device was told, so there is nothing to compare"), nil
 		}
 		l := loop{s: s, want: bmc.Boot{Device: told.Device, Persistent: told.Persistent, Mode: told.Mode, URL: told.URL}, within: within, cycles: 1, steps: out.Steps}
-		verdict, words, err := l.compare(ctx, since)
+		verdict, words, err := l.compare(ctx, s.switched)
 		if err != nil {
 			return out, err
 		}

@@ -37,7 +37,7 @@ type mediaBoot struct {
 }
 
 func (b *mediaBoot) run(ctx context.Context) (string, error) {
-	if err := b.v.Talk(ctx, 3*patience(bmc.ActionCycle), b.start); err != nil {
+	if err := b.v.Talk(ctx, b.limited(3*patience(bmc.ActionCycle)), b.start); err != nil {
 		return "", b.still(err)
 	}
 	read, err := b.booted(ctx)
@@ -51,7 +51,7 @@ func (b *mediaBoot) run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", b.still(err)
 	}
-	err = b.v.Talk(ctx, 2*time.Minute, func(ctx context.Context, s *Session) (Outcome, error) {
+	err = b.v.Talk(ctx, b.limited(2*time.Minute), func(ctx context.Context, s *Session) (Outcome, error) {
 		return Outcome{}, s.EjectMedia(ctx)
 	})
 	if err != nil {
@@ -60,6 +60,14 @@ func (b *mediaBoot) run(ctx context.Context) (string, error) {
 	b.left = bmc.Media{}
 	b.steps = append(b.steps, bmc.Step{What: "ejected: " + why})
 	return read + "; " + why + ": ejected", nil
+}
+
+// limited is what a conversation may take; --deadline bounds each.
+func (b *mediaBoot) limited(d time.Duration) time.Duration {
+	if deadline := b.v.Deadline(); deadline > 0 {
+		return min(d, deadline)
+	}
+	return d
 }
 
 // start inserts, tells and cycles. What an earlier run did is not done again.
@@ -143,7 +151,7 @@ func (b *mediaBoot) finished(ctx context.Context) (string, error) {
 			return "", err
 		}
 		why := ""
-		err := b.v.Talk(ctx, time.Minute, func(ctx context.Context, s *Session) (Outcome, error) {
+		err := b.v.Talk(ctx, b.limited(time.Minute), func(ctx context.Context, s *Session) (Outcome, error) {
 			var err error
 			why, err = ended(ctx, s, &first)
 			return Outcome{}, err

@@ -107,7 +107,12 @@ func (s *Session) order(ctx context.Context, action bmc.PowerAction) (bmc.PowerS
 			}
 			begun = true
 		}
-		return s.before(work, a)
+		err := s.before(work, a)
+		if a != bmc.ActionOff {
+			// Whatever it says before is of the system that ends now.
+			s.switched = s.now()
+		}
+		return err
 	})
 }
 

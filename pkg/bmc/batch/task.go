@@ -29,9 +29,10 @@ type Session struct {
 	Issued   []bmc.PowerAction // power actions on record from before this conversation
 	Around   Around
 
-	before func(context.Context, bmc.PowerAction) error
-	note   func(context.Context, string) error
-	other  func(context.Context) (bmc.Driver, error)
+	switched time.Time // when the machine was told to start, last
+	before   func(context.Context, bmc.PowerAction) error
+	note     func(context.Context, string) error
+	other    func(context.Context) (bmc.Driver, error)
 }
 
 // Around is what is known of machines beside what their BMCs say. A nil
