@@ -11,7 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rackseed/rackseed/pkg/bmc"
 	"github.com/rackseed/rackseed/pkg/bmc/batch"
+	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 )
 
@@ -25,7 +27,12 @@ type bmcFlags struct {
 	plan    string
 	match   bool
 	profile string // of a role, for firmware settings
+	adopts  bool   // planned nodes get the BMCs that are theirs
 	direct  directFlags
+
+	newPassword site.Secret // that BMCs are given
+	guesser     *bmc.Guesser
+	found       adoption // by a direct run
 }
 
 // errNoTarget is told by every command in the same words.
@@ -108,6 +115,9 @@ func (f *bmcFlags) run(c *cobra.Command, g *globals, req view.JobRequest) (err e
 	}
 	if err != nil {
 		return err
+	}
+	if f.adopts && job.State != dryRun {
+		return f.adopt(c, g, job)
 	}
 	if f.match && job.State != dryRun {
 		return f.showMatches(c, g, job)

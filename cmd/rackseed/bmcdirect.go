@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -33,6 +34,10 @@ type directFlags struct {
 	passwordFile string
 	ca           string
 	pin          string
+	tryFile      string
+	tryLimit     int
+	tryPause     time.Duration
+	vault        *fileVault // has passwords of BMCs that no log knows; nil has none
 }
 
 func (f *directFlags) add(p *pflag.FlagSet) {
@@ -104,6 +109,11 @@ func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, g *globals, 
 	if f.resume != "" {
 		return result, usageError("--resume needs the log of a daemon or of a state directory; without one, give the BMCs that are left")
 	}
+	vault := &fileVault{dir: g.state, given: f.newPassword}
+	f.direct.vault = vault
+	if err := f.direct.checkTries(); err != nil {
+		return result, err
+	}
 	targets, around, err := f.targets(ctx, c, req.Selector)
 	if err != nil {
 		return result, err
@@ -115,6 +125,10 @@ func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, g *globals, 
 		return result, nil
 	}
 	dial, err := f.direct.dialer()
+	if err != nil {
+		return result, err
+	}
+	task, dial, err = f.equip(task, dial, vault, req.Verb)
 	if err != nil {
 		return result, err
 	}
@@ -133,8 +147,18 @@ func (f *bmcFlags) runDirect(ctx context.Context, c *cobra.Command, g *globals, 
 	if err := known.learn(results); err != nil {
 		fmt.Fprintln(c.ErrOrStderr(), "warning:", err)
 	}
+	learned := map[string]bmc.Known{}
 	for _, r := range results {
+		learned[r.Address] = r.Known
 		result.Results = append(result.Results, job.Result(r))
+	}
+	f.remember(targets, learned)
+	if f.guesser != nil {
+		for _, t := range targets {
+			if said := opened(f.guesser, t.Address); said != "" {
+				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", t.Address, said)
+			}
+		}
 	}
 	result.Count()
 	return result, nil
@@ -198,12 +222,13 @@ func (f *directFlags) complete(ctx context.Context, c *cobra.Command, targets []
 	password := ""
 	var err error
 	switch {
+	case f.tryFile != "":
 	case f.passwordFile != "":
 		password, err = readSecret(ctx, c, f.passwordFile)
 	case f.bmcs != "" && f.user == "":
 		return usageError("who logs in? give --user NAME and --password-file FILE")
-	case f.bmcs != "":
-		password, err = f.ask(c)
+	default:
+		password, err = f.unlessKept(c, targets)
 	}
 	if err != nil {
 		return err
@@ -216,7 +241,7 @@ func (f *directFlags) complete(ctx context.Context, c *cobra.Command, targets []
 		if f.user != "" {
 			t.Username = f.user
 		}
-		if password != "" {
+		if password != "" && (t.Password == "" || f.passwordFile != "") {
 			t.Password = site.Secret(password)
 		}
 		if f.pin != "" {
@@ -224,6 +249,25 @@ func (f *directFlags) complete(ctx context.Context, c *cobra.Command, targets []
 		}
 	}
 	return nil
+}
+
+// unlessKept takes the passwords that were set by us, and asks a person only
+// for BMCs that are given by address and whose password nobody knows.
+func (f *directFlags) unlessKept(c *cobra.Command, targets []bmc.Target) (string, error) {
+	for i := range targets {
+		if f.user != "" {
+			targets[i].Username = f.user
+		}
+	}
+	if f.vault != nil {
+		if all, err := f.vault.fill(targets); err != nil || all {
+			return "", err
+		}
+	}
+	if f.bmcs == "" {
+		return "", nil
+	}
+	return f.ask(c)
 }
 
 // ask takes the password from a person, who sees nothing of it.

@@ -27,7 +27,17 @@ the machines are found in the plan by their serial number, so that nobody has to
 	}
 	f.add(c)
 	c.Flags().BoolVar(&f.match, "match", false, "say which planned node has the serial number")
-	return f.command(g, c, "inventory", noWords())
+	c.Flags().BoolVar(&f.adopts, "adopt", false, "with --bmc: have the planned nodes use the BMCs that are theirs, and boot by their NICs")
+	f.direct.addTries(c.Flags())
+	c = f.command(g, c, "inventory", noWords())
+	look := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if f.adopts && (f.direct.bmcs == "" || f.plan != "") {
+			return usageError("--adopt is for --bmc LIST and the plan in force, in the log of the daemon or of the state directory: leave --plan out")
+		}
+		return look(c, args)
+	}
+	return c
 }
 
 // match is what a machine that was asked is in the plan.

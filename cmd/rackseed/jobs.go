@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/bmc/job"
 	"github.com/rackseed/rackseed/pkg/client"
 	"github.com/rackseed/rackseed/pkg/install"
+	"github.com/rackseed/rackseed/pkg/seal"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 )
@@ -31,6 +33,7 @@ func (c *core) jobRunner(owner bool, dial bmc.Dialer, pace install.Pace, server 
 		},
 		Target: func(s *site.State, m *site.Machine) (bmc.Target, error) { return targetOf(s, m, secrets.reveal, false) },
 		Dial:   dial, NewID: func() string { return "j-" + strings.ToLower(rand.Text()[:10]) }, Log: c.log, Owner: owner,
+		Seal: c.box.Seal, Open: c.box.Open,
 		Changed: c.ledger.Changed, Pace: pace, Patience: patienceAt(pace),
 		Vet: func(s *site.State, machines []*site.Machine) error { return vet(composer, server, s, machines) },
 	}))
@@ -53,6 +56,16 @@ func (f *bmcFlags) runJob(ctx context.Context, g *globals, req view.JobRequest, 
 	}
 	if f.direct.ca != "" {
 		return result, usageError("--ca is for --bmc and --plan: the daemon takes its authorities with `rackseed serve --bmc-ca FILE`")
+	}
+	if f.direct.tryFile != "" {
+		return result, f.direct.checkTries()
+	}
+	if f.newPassword != "" {
+		box, err := seal.Open(filepath.Join(g.state, "key"))
+		if err != nil {
+			return result, err
+		}
+		req.Password = box.Seal(f.newPassword)
 	}
 	return result, withClient(ctx, g, func(cl *client.Client) error {
 		started, err := cl.StartJob(ctx, req)

@@ -124,7 +124,7 @@ func newRootCommand() *cobra.Command {
 		newPlanCommand(g), newImageCommand(g), newNodeCommand(g),
 		newExplainCommand(g), newRenderCommand(g), newBundleCommand(g), newISOCommand(), newExportCommand(g),
 		newInstallCommand(g), newDisarmCommand(g), newEventsCommand(g),
-		newPowerCommand(g), newBootdevCommand(g), newBIOSCommand(g), newMediaCommand(g), newInventoryCommand(g), newConsoleCommand(g), newJobCommand(g),
+		newPowerCommand(g), newBootdevCommand(g), newBIOSCommand(g), newMediaCommand(g), newInventoryCommand(g), newConsoleCommand(g), newBMCCommand(g), newJobCommand(g),
 		newStormCommand(), newVersionCommand(g),
 	)
 	addHelpers(root)

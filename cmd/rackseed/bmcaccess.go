@@ -1,0 +1,205 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rackseed/rackseed/pkg/bmc/job"
+	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/seal"
+	"github.com/rackseed/rackseed/pkg/site"
+)
+
+func newBMCCommand(g *globals) *cobra.Command {
+	c := &cobra.Command{
+		Use: "bmc", Short: "Passwords of BMCs, and which BMC is whose",
+		Example: "  rackseed bmc password role=compute --generate --canary 1\n  rackseed bmc forget cs-computer-0020",
+	}
+	c.AddCommand(newBMCPasswordCommand(g), newBMCForgetCommand(g))
+	return c
+}
+
+func newBMCPasswordCommand(g *globals) *cobra.Command {
+	f := &bmcFlags{}
+	var generate, show bool
+	var file string
+	c := &cobra.Command{
+		Use: "password SELECTOR --generate", Short: "Give BMCs passwords of their own, or a given one",
+		Long: `Change the password of the user that logs in, and prove it by logging in with the new one. A new password is
+sealed and on record before it is sent: whatever happens, one of the two that are on record opens the BMC,
+and the next command finds out which. With --generate each BMC gets one of its own, of 16 bytes, which is what
+IPMI 1.5 takes. It is used from then on in place of the plan's; --show prints it for a person.
+BMCs that want their password changed before anything else are served, too.`,
+		Example: `  rackseed bmc password role=compute --generate --canary 1 --max-failures 2
+  rackseed bmc password --bmc '10.21.0.[11-42]' --user admin --password-file old --generate
+  rackseed bmc password rack=A03 --new-password-file new
+  rackseed bmc password cs-computer-0020 --show`,
+	}
+	f.add(c)
+	p := c.Flags()
+	p.BoolVar(&generate, "generate", false, "a password of its own for each BMC")
+	p.StringVar(&file, "new-password-file", "", "`FILE` whose first line is the new password; - is the standard input")
+	p.BoolVar(&show, "show", false, "print the passwords that are on record, and change nothing")
+	f.direct.addTries(p)
+	words := func(args []string) ([]string, error) {
+		switch {
+		case len(args) > 0:
+			return nil, fmt.Errorf("it takes no %q", args[0])
+		case show && !generate && file == "":
+			return []string{"password", "generate"}, nil
+		case f.resume != "" && !generate && file == "":
+			return []string{"password", "generate"}, nil
+		case generate == (file != ""):
+			return nil, errors.New("which password? give --generate, or --new-password-file FILE")
+		case generate:
+			return []string{"password", "generate"}, nil
+		default:
+			return []string{"password", "given"}, nil
+		}
+	}
+	c = f.command(g, c, job.Access, words)
+	change := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if show {
+			return f.showPasswords(c, g, args)
+		}
+		if file != "" && !f.dryRun {
+			text, err := readSecret(c.Context(), c, file)
+			if err != nil {
+				return err
+			}
+			f.newPassword = site.Secret(text)
+		}
+		return change(c, args)
+	}
+	return c
+}
+
+// showPasswords prints what the state directory has sealed.
+func (f *bmcFlags) showPasswords(c *cobra.Command, g *globals, args []string) error {
+	type row struct {
+		Name     string `json:"name"`
+		Address  string `json:"address"`
+		Username string `json:"username"`
+		Password string `json:"password"`
+		Note     string `json:"note,omitempty"`
+	}
+	var rows []row
+	note := func(next site.Secret) string {
+		if next == "" {
+			return ""
+		}
+		return "or, if that is refused: " + next.Reveal()
+	}
+	if f.direct.bmcs != "" {
+		list, err := splitAddresses(f.direct.bmcs)
+		if err != nil {
+			return usageError("--bmc: %w", err)
+		}
+		v := &fileVault{dir: g.state}
+		all, err := v.read()
+		if err != nil {
+			return err
+		}
+		for _, a := range list {
+			t := targetAt(a, all[a].Username)
+			password, next, err := v.look(t)
+			if err != nil {
+				return err
+			}
+			if password != "" || next != "" {
+				rows = append(rows, row{a, a, t.Username, password.Reveal(), note(next)})
+			}
+		}
+	} else {
+		box, err := seal.Open(filepath.Join(g.state, "key"))
+		if err != nil {
+			return err
+		}
+		s, err := stateFromLog(c, g)
+		if err != nil {
+			return err
+		}
+		sel, err := site.ParseSelector(args[0])
+		if err != nil {
+			return &exitError{exitUsage, err}
+		}
+		machines, err := s.Select(sel)
+		if err != nil {
+			return &exitError{exitUsage, err}
+		}
+		for _, m := range machines {
+			a, ok := s.Access.Get(m.Node.Name)
+			if !ok || a.Password == "" && a.Next == "" {
+				continue
+			}
+			password, err1 := box.Open(a.Password)
+			next, err2 := box.Open(a.Next)
+			if err := errors.Join(err1, err2); err != nil {
+				return fmt.Errorf("the password of %s: %w", m.Node.Name, err)
+			}
+			rows = append(rows, row{m.Node.Name, s.BMCOf(m).Address, a.Username, password, note(site.Secret(next))})
+		}
+	}
+	if len(rows) == 0 {
+		return errors.New("no password of these BMCs was set by `rackseed bmc password`")
+	}
+	if g.json {
+		return printJSON(c, rows)
+	}
+	cells := make([][]string, 0, len(rows))
+	for _, r := range rows {
+		cells = append(cells, []string{r.Name, r.Address, r.Username, orDash(r.Password), orDash(r.Note)})
+	}
+	return table(c.OutOrStdout(), []string{"NAME", "BMC", "USER", "PASSWORD", "NOTE"}, cells)
+}
+
+// stateFromLog folds the log of a daemon, or of its state directory.
+func stateFromLog(c *cobra.Command, g *globals) (*site.State, error) {
+	s := site.NewState()
+	err := withClient(c.Context(), g, func(cl *client.Client) error {
+		for e, err := range cl.Events(c.Context(), 0) {
+			if err == nil {
+				err = s.Apply(e)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return s, err
+}
+
+func newBMCForgetCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use: "forget SELECTOR", Short: "Use again what the plan says of BMCs, in place of what was learned", Args: cobra.ExactArgs(1),
+		Long: `Have nodes use the address, the user and the password that the plan has for their BMCs. What was set with
+` + "`rackseed bmc password`" + ` stays set at the BMC: print it first with --show.`,
+		Example: "  rackseed bmc password cs-computer-0020 --show\n  rackseed bmc forget cs-computer-0020",
+		RunE: func(c *cobra.Command, args []string) error {
+			return withClient(c.Context(), g, func(cl *client.Client) error {
+				nodes, err := cl.Nodes(c.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				forgotten := 0
+				for _, n := range nodes {
+					err := cl.ForgetBMC(c.Context(), n.Name, operatorName())
+					if p := (*client.Error)(nil); errors.As(err, &p) && p.Code == "not-found" {
+						continue
+					}
+					if err != nil {
+						return err
+					}
+					forgotten++
+				}
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%d of %d nodes use what the plan says of their BMCs.\n", forgotten, len(nodes))
+				return err
+			})
+		},
+	}
+}
