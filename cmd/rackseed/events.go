@@ -47,7 +47,7 @@ func printEvents(w io.Writer, events iter.Seq2[site.Event, error], asJSON bool) 
 		if asJSON {
 			err = lines.Encode(e)
 		} else {
-			_, err = fmt.Fprintf(w, "%6d  %s  %-17s %s\n", e.Seq, e.At.Local().Format(time.DateTime), e.Body.Kind(), sentence(e.Body))
+			_, err = fmt.Fprintf(w, "%6d  %s  %-20s %s\n", e.Seq, e.At.Local().Format(time.DateTime), e.Body.Kind(), sentence(e.Body))
 		}
 		if err != nil {
 			return err
@@ -85,6 +85,8 @@ func sentence(b site.Body) string {
 		return fmt.Sprintf("%s attempt %d: %s, %s", b.Node, b.Attempt, b.File, size(b.Size))
 	case site.NodeHeld:
 		return fmt.Sprintf("%s: %s", b.Node, b.Reason)
+	case site.ClaimRefused:
+		return fmt.Sprintf("%s: %s", b.Node, b.Reason)
 	case site.JobQueued:
 		return fmt.Sprintf("%s: %s of %d nodes, by %s", b.ID, strings.Join(append([]string{b.Verb}, b.Args...), " "), len(b.Targets), orDash(b.By))
 	case site.JobStep:
@@ -103,6 +105,19 @@ func sentence(b site.Body) string {
 		return fmt.Sprintf("%s by %s", b.ID, orDash(b.By))
 	case site.BMCLearned:
 		return fmt.Sprintf("%s: %s %s, firmware %s, by %s", b.Node, b.Known.Manufacturer, b.Known.Model, orDash(b.Known.Firmware), b.Known.Protocol)
+	case site.BMCAdopted:
+		return fmt.Sprintf("%s: %s, by %s", b.Node, b.Address, orDash(b.By))
+	case site.BMCPasswordIssued:
+		return fmt.Sprintf("%s: a new password of %s, about to be set, by %s", b.Node, b.Username, orDash(b.By))
+	case site.BMCPasswordSettled:
+		if b.Changed {
+			return b.Node + ": the new password is in force"
+		}
+		return b.Node + ": the BMC refused the new password, the old one is in force"
+	case site.BMCForgotten:
+		return fmt.Sprintf("%s: the plan says how it is reached, by %s", b.Node, orDash(b.By))
+	case site.NodeInventoried:
+		return fmt.Sprintf("%s: %s %s, serial %s, %d ports, by its %s", b.Node, b.Inventory.Manufacturer, b.Inventory.Model, orDash(b.Inventory.Serial), len(b.Inventory.NICs), b.Inventory.Source)
 	default:
 		return b.Subject()
 	}
