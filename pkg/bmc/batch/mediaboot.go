@@ -51,11 +51,8 @@ func (b *mediaBoot) run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", b.still(err)
 	}
-	err = b.v.Talk(ctx, b.limited(2*time.Minute), func(ctx context.Context, s *Session) (Outcome, error) {
-		return Outcome{}, s.EjectMedia(ctx)
-	})
-	if err != nil {
-		return "", b.still(fmt.Errorf("ejecting: %w", err))
+	if err := b.v.Talk(ctx, b.limited(2*time.Minute), b.end); err != nil {
+		return "", b.still(err)
 	}
 	b.left = bmc.Media{}
 	b.steps = append(b.steps, bmc.Step{What: "ejected: " + why})
@@ -94,6 +91,21 @@ func (b *mediaBoot) start(ctx context.Context, s *Session) (Outcome, error) {
 	}
 	cycled, err := Power(bmc.ActionCycle).Do(ctx, s)
 	b.steps = append(b.steps, cycled.Steps...)
+	return Outcome{}, err
+}
+
+// end takes the medium out, and back what the BMC keeps for all boots though
+// it was for one.
+func (b *mediaBoot) end(ctx context.Context, s *Session) (Outcome, error) {
+	if err := s.EjectMedia(ctx); err != nil {
+		return Outcome{}, fmt.Errorf("ejecting: %w", err)
+	}
+	now, err := s.Boot(ctx)
+	if err != nil || now.Device != bmc.DeviceCD {
+		return Outcome{}, err
+	}
+	_, steps, err := bmc.SetBootVerified(ctx, s.Driver, bmc.Boot{Device: bmc.DeviceNone}, s.Patience)
+	b.steps = append(b.steps, steps...)
 	return Outcome{}, err
 }
 
