@@ -83,8 +83,9 @@ func (h *Machine) decide(ctx context.Context, method string, id boot.Identity, f
 	s, now := h.Ledger.State(), h.Ledger.Now()
 	served := Served{What: "script", Addr: from}
 	m, err := boot.Identify(s, id)
-	if conflict := (*boot.ConflictError)(nil); errors.As(err, &conflict) {
-		return h.hold(ctx, conflict, server)
+	conflict := (*boot.ConflictError)(nil)
+	if errors.As(err, &conflict) {
+		return h.hold(ctx, conflict, id, server)
 	}
 	d := boot.For(s, m, now)
 	served.Why = d.Why
@@ -108,19 +109,29 @@ func (h *Machine) decide(ctx context.Context, method string, id boot.Identity, f
 	if d.Action != boot.Install && !gaveUp || method == http.MethodHead {
 		return script, served, nil
 	}
-	script, err = h.begin(ctx, m.Node.Name, id.MAC, from, server)
+	script, err = h.begin(ctx, m.Node.Name, id, from, server)
+	if errors.As(err, &conflict) {
+		return h.hold(ctx, conflict, id, server)
+	}
 	return script, served, err
 }
 
-// hold stops a node whose identity is in doubt, once and loudly.
-func (h *Machine) hold(ctx context.Context, c *boot.ConflictError, server ipxe.Server) (string, Served, error) {
+// hold stops a node whose identity is in doubt, or refuses whoever claims it
+// beside the right machine; once and loudly.
+func (h *Machine) hold(ctx context.Context, c *boot.ConflictError, id boot.Identity, server ipxe.Server) (string, Served, error) {
 	h.Log.Warn("a machine's identity is in doubt", "node", c.Node, "reason", c.Reason)
 	s, err := h.Ledger.Do(ctx, func(s *site.State, _ time.Time) ([]site.Body, error) {
 		m, ok := s.Machine(c.Node)
 		if !ok || m.Phase == site.PhaseHeld || m.Phase != site.PhaseArmed && !m.Running() {
 			return nil, nil
 		}
-		return []site.Body{site.NodeHeld{Node: c.Node, Reason: c.Reason}}, nil
+		if c.Rival == (site.MAC{}) {
+			return []site.Body{site.NodeHeld{Node: c.Node, Reason: c.Reason}}, nil
+		}
+		if m.Claimed(id.MAC, m.Attempt.Number) {
+			return nil, nil
+		}
+		return []site.Body{site.ClaimRefused{Node: c.Node, Attempt: m.Attempt.Number, MAC: id.MAC, Rival: c.Rival, Reason: c.Reason}}, nil
 	})
 	if err != nil {
 		return "", Served{}, err
@@ -134,14 +145,18 @@ func (h *Machine) hold(ctx context.Context, c *boot.ConflictError, server ipxe.S
 
 // begin records that the installer is handed out, then gives the script for
 // what was decided. The decision is made again inside the writer: two NICs of
-// one machine may ask at the same moment.
-func (h *Machine) begin(ctx context.Context, name string, mac site.MAC, from netip.Addr, server ipxe.Server) (string, error) {
+// one machine may ask at the same moment, or two machines that claim to be
+// one.
+func (h *Machine) begin(ctx context.Context, name string, id boot.Identity, from netip.Addr, server ipxe.Server) (string, error) {
 	nonce := h.Nonce()
 	var d boot.Decision
 	s, err := h.Ledger.Do(ctx, func(s *site.State, now time.Time) ([]site.Body, error) {
 		m, ok := s.Machine(name)
 		if !ok {
 			return nil, nil
+		}
+		if _, err := boot.Identify(s, id); err != nil {
+			return nil, err
 		}
 		d = boot.For(s, m, now)
 		switch {
@@ -151,7 +166,7 @@ func (h *Machine) begin(ctx context.Context, name string, mac site.MAC, from net
 			return nil, nil
 		}
 		token := h.Seal.Token(name, d.Attempt, nonce)
-		return []site.Body{h.Pace.Start(m, d.Image.Digest, nonce, seal.HashToken(token), mac, from, now)}, nil
+		return []site.Body{h.Pace.Start(m, d.Image.Digest, nonce, seal.HashToken(token), id.MAC, from, now)}, nil
 	})
 	if err != nil {
 		return "", err
@@ -161,5 +176,5 @@ func (h *Machine) begin(ctx context.Context, name string, mac site.MAC, from net
 		return "", nil
 	}
 	token := h.Seal.Token(name, m.Attempt.Number, m.Attempt.Nonce)
-	return h.Compose.Script(s, m, d, mac, server, token)
+	return h.Compose.Script(s, m, d, id.MAC, server, token)
 }

@@ -18,8 +18,12 @@ type Identity struct {
 // contradict the plan: a board was swapped, a MAC was mistyped, or somebody
 // lies. Such a machine is given nothing to install.
 type ConflictError struct {
-	Node   string // the node that its MAC belongs to
-	Reason string
+	Node   string // the node that it claims to be
+	Reason string // a question, and the commands that answer it
+	// Rival is the machine that is being installed as Node, if it is certain
+	// that this one is right. Then the newcomer alone is refused; otherwise
+	// Node has to wait for an answer.
+	Rival site.MAC
 }
 
 func (e *ConflictError) Error() string { return e.Reason }
@@ -33,7 +37,7 @@ func Identify(s *site.State, id Identity) (*site.Machine, error) {
 	case ok:
 	case uuidKnown && serialKnown && byUUID != bySerial:
 		return nil, &ConflictError{Node: byUUID.Node.Name, Reason: fmt.Sprintf(
-			"a machine with MAC %s claims the UUID of %s and the serial number of %s: check both against the plan", id.MAC, byUUID.Node.Name, bySerial.Node.Name)}
+			"a machine with MAC %s claims the UUID of %s and the serial number of %s: check both against the plan; %s", id.MAC, byUUID.Node.Name, bySerial.Node.Name, answers(byUUID))}
 	case uuidKnown:
 		m = byUUID
 	case serialKnown:
@@ -41,23 +45,60 @@ func Identify(s *site.State, id Identity) (*site.Machine, error) {
 	default:
 		return nil, nil
 	}
-	return m, contradiction(m, id, byUUID, bySerial)
+	if err := contradiction(m, id, byUUID, bySerial); err != nil {
+		return m, err
+	}
+	return m, rivalry(s, m, id)
+}
+
+// answers are the two ways to answer a question about m.
+func answers(m *site.Machine) string {
+	name := m.Node.Name
+	return fmt.Sprintf("if it is %[1]s, correct its entry and `rackseed plan apply FILE`; if it is not, take it off this network and `rackseed disarm %[1]s`; then `rackseed install %[1]s`", name)
 }
 
 func contradiction(m *site.Machine, id Identity, byUUID, bySerial *site.Machine) error {
 	name := m.Node.Name
 	conflict := func(format string, args ...any) error {
-		return &ConflictError{Node: name, Reason: fmt.Sprintf(format, args...)}
+		return &ConflictError{Node: name, Reason: fmt.Sprintf(format, args...) + " " + answers(m)}
 	}
+	found, _ := m.InventoryFrom(site.FromBMC)
 	switch {
 	case byUUID != nil && byUUID != m:
-		return conflict("a machine with the MAC %s of %s claims the UUID of %s: check both against the plan", id.MAC, name, byUUID.Node.Name)
+		return conflict("a machine with the MAC %s of %s claims the UUID of %s: was a NIC moved between them?", id.MAC, name, byUUID.Node.Name)
 	case bySerial != nil && bySerial != m:
-		return conflict("a machine with the MAC %s of %s claims the serial number of %s: check both against the plan", id.MAC, name, bySerial.Node.Name)
+		return conflict("a machine with the MAC %s of %s claims the serial number of %s: was a NIC moved between them?", id.MAC, name, bySerial.Node.Name)
 	case m.Node.Serial != "" && id.Serial != "" && id.Serial != m.Node.Serial:
 		return conflict("%s has serial number %s in the plan, but the machine with MAC %s says %s: was a board or a NIC exchanged?", name, m.Node.Serial, id.MAC, id.Serial)
 	case !m.Node.UUID.IsZero() && !id.UUID.IsZero() && id.UUID != m.Node.UUID:
 		return conflict("%s has UUID %s in the plan, but the machine with MAC %s says %s: was a board or a NIC exchanged?", name, m.Node.UUID, id.MAC, id.UUID)
+	case m.Node.Serial == "" && id.Serial != "" && !site.JunkSerial(found.Serial) && found.Serial != id.Serial:
+		return conflict("the BMC of %s gives serial number %s, but the machine with MAC %s says %s: was a board or a NIC exchanged?", name, found.Serial, id.MAC, id.Serial)
+	}
+	return nil
+}
+
+// rivalry finds two machines that claim to be m. Any port of a machine may
+// boot it; a port that neither the plan nor its BMC knows is in doubt where
+// the BMC lists them all, or while another one is being installed as m.
+func rivalry(s *site.State, m *site.Machine, id Identity) error {
+	name, from := m.Node.Name, m.Attempt.MAC
+	own := func(mac site.MAC) bool {
+		owner, ok := s.MachineByMAC(mac)
+		return ok && owner == m
+	}
+	found, _ := m.InventoryFrom(site.FromBMC)
+	elsewhere := m.Running() && from != id.MAC && from != (site.MAC{})
+	switch {
+	case elsewhere && own(from) && !own(id.MAC):
+		return &ConflictError{Node: name, Rival: from, Reason: fmt.Sprintf(
+			"two machines claim to be %[1]s: %[2]s, which is being installed, and %[3]s, which the plan does not know and which is refused; if they are one, add %[3]s to the MACs of %[1]s", name, from, id.MAC)}
+	case elsewhere && !own(from) && own(id.MAC):
+		return &ConflictError{Node: name, Reason: fmt.Sprintf(
+			"two machines claim to be %[1]s: %[2]s, which was being installed and which the plan does not know, and %[3]s, which it does; if they are one, add %[2]s to the MACs of %[1]s; %[4]s", name, from, id.MAC, answers(m))}
+	case !own(id.MAC) && len(found.MACs()) > 0:
+		return &ConflictError{Node: name, Reason: fmt.Sprintf(
+			"a machine with MAC %[2]s claims to be %[1]s, whose BMC lists its ports without it: was a NIC exchanged, or do two machines have one identity? If it is %[1]s, add %[2]s to its MACs; %[3]s", name, id.MAC, answers(m))}
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ package install
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -299,8 +298,10 @@ func armable(s *site.State, m *site.Machine) error {
 	case m.Phase == site.PhaseHeld:
 		return Refusal(fmt.Sprintf("%s is held (%s): look at it, then `rackseed disarm %s` ends the hold", name, m.Reason, name))
 	}
-	if err := sameMachine(m); err != nil {
-		return err
+	// What the plan calls its BMC would switch and wipe a stranger.
+	if found, ok := m.InventoryFrom(site.FromBMC); ok && s.Contradiction(m, found) != nil {
+		return Refusal(fmt.Sprintf("%s has the BMC of another machine: %v; correct bmc: {address: …} in the plan, or serial: if its board was exchanged, then `rackseed inventory %s`",
+			name, s.Contradiction(m, found), name))
 	}
 	image := s.Settings.ImageOf(m.Node)
 	have, ok := s.Images.Get(image)
@@ -314,40 +315,6 @@ func armable(s *site.State, m *site.Machine) error {
 		return Refusal(fmt.Sprintf("image %s is %s, but the plan wants %s: add the right medium or correct the plan", image, have.Digest, want))
 	}
 	return nil
-}
-
-// sameMachine refuses a node whose BMC says that it is another machine than
-// the plan's: what the plan calls its BMC would switch and wipe a stranger.
-func sameMachine(m *site.Machine) error {
-	n := m.Node
-	found, _ := m.InventoryFrom(site.FromBMC)
-	return SameMachine(n, found.Serial, found.UUID)
-}
-
-// SameMachine compares the serial number and UUID that a BMC gives with the
-// plan's; what either side leaves out is not compared.
-func SameMachine(n *site.Node, serial string, uuid site.UUID) error {
-	switch {
-	case n.Serial != "" && !site.JunkSerial(serial) && serial != n.Serial:
-		return Refusal(fmt.Sprintf("%s has serial number %s in the plan, but its BMC says %s: "+
-			"if the board was exchanged, correct serial: in the plan; if the BMC is another machine's, correct bmc: {address: …}", n.Name, n.Serial, serial))
-	case !n.UUID.Junk() && !uuid.Junk() && !sameUUID(uuid, n.UUID):
-		return Refusal(fmt.Sprintf("%s has UUID %s in the plan, but its BMC says %s: "+
-			"if the board was exchanged, correct uuid: in the plan; if the BMC is another machine's, correct bmc: {address: …}", n.Name, n.UUID, uuid))
-	}
-	return nil
-}
-
-// sameUUID forgives BMCs the order of bytes: SMBIOS stores the first three
-// fields little-endian (DSP0134 section 7.2.1), IPMI all of them reversed
-// (IPMI 2.0 section 20.8), and firmware passes on either as it is.
-func sameUUID(a, b site.UUID) bool {
-	mixed, reversed := a, a
-	slices.Reverse(mixed[:4])
-	slices.Reverse(mixed[4:6])
-	slices.Reverse(mixed[6:8])
-	slices.Reverse(reversed[:])
-	return a == b || mixed == b || reversed == b
 }
 
 // Refusal is an arming refused for safety; the CLI exits with status 4.

@@ -58,6 +58,8 @@ func (s *State) apply(e Event) error {
 		return s.applyInventory(e)
 	case BMCAdopted, BMCPasswordIssued, BMCPasswordSettled, BMCForgotten:
 		return s.applyAccess(e)
+	case ClaimRefused:
+		return s.refuseClaim(b, e.At)
 	case DiscoveryAsked, StrangerForgotten:
 		return s.applyDiscovery(e)
 	default:
@@ -73,7 +75,7 @@ func (s *State) applyInstall(e Event) error {
 			m.enter(PhaseArmed, e.At)
 			m.Arming = Arming{By: b.By, Reason: b.Reason, At: e.At, Until: b.Until}
 			m.Discovery = DiscoveryAsk{}
-			m.Installed, m.Reason, m.Deviations = false, "", nil
+			m.Installed, m.Reason, m.Deviations, m.Claims = false, "", nil, nil
 			return nil
 		})
 	case Disarmed:
@@ -238,9 +240,13 @@ func (s *State) applyNode(b NodePlanned, at time.Time) {
 		s.forgetMACs(n.Name)
 		m.forgetBMC() // it is another BMC
 	}
-	if m.Phase == PhaseArmed {
+	switch {
+	case m.Phase == PhaseArmed:
 		m.enter(PhasePlanned, at)
 		m.Arming = Arming{}
+	case m.Phase == PhaseHeld && !sameIdentity(old.Node, &n):
+		m.enter(PhasePlanned, at) // the plan has answered who it is
+		m.Reason = ""
 	}
 	s.machines.set(n.Name, &m)
 	s.index(&n)

@@ -143,6 +143,8 @@ func jobDecoderOf(kind string) (decoder, bool) {
 		return decodeAs[BMCLearned], true
 	case "node-inventoried":
 		return decodeAs[NodeInventoried], true
+	case "claim-refused":
+		return decodeAs[ClaimRefused], true
 	case "stranger-inventoried":
 		return decodeAs[StrangerInventoried], true
 	case "bmc-adopted":

@@ -76,7 +76,7 @@ func bodies() []Body {
 		InstallFailed{Node: "cs-01", Attempt: 1, Stage: "s", Reason: "r", Wiped: true},
 		NodeVerified{Node: "cs-01", Attempt: 1, Deviations: []string{"d"}},
 		EvidenceStored{Node: "cs-01", Attempt: 1, File: "f", SHA256: "aa", Size: 5},
-		NodeHeld{Node: "cs-01", Reason: "r"},
+		NodeHeld{Node: "cs-01", Reason: "r"}, ClaimRefused{Node: "cs-01", Attempt: 1, MAC: mac, Rival: mac, Reason: "r"},
 		JobQueued{ID: "j", Verb: "power", Args: []string{"cycle"}, Targets: []string{"cs-01"}, Options: JobOptions{1, 2, time.Second, 3, 4, time.Minute, true, time.Hour, "w"}, By: "by"},
 		JobStep{ID: "j", Node: "cs-01", What: "power off issued", Power: "off", Attempt: 2, Disarmed: true},
 		JobNodeDone{ID: "j", Node: "cs-01", OK: true, Message: "on"},
@@ -94,7 +94,7 @@ func bodies() []Body {
 func declaredBodies(t *testing.T) []string {
 	t.Helper()
 	var out []string
-	for _, name := range []string{"event.go", "job.go", "inventory.go", "discovery.go", "access.go"} {
+	for _, name := range []string{"event.go", "claim.go", "job.go", "inventory.go", "discovery.go", "access.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)

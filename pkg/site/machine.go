@@ -38,6 +38,7 @@ type Machine struct {
 	BMC        BMCKnown   `json:"bmc,omitzero"`
 
 	Inventories []Inventory `json:"inventories,omitempty"` // the latest of each source
+	Claims      []Claim     `json:"claims,omitempty"`      // of others to be this machine, since it was armed
 	AdoptedBy   string      `json:"adopted_by,omitempty"`  // the rule or the operator
 
 	Discovery DiscoveryAsk `json:"discovery,omitzero"` // wanted at its next network boot

@@ -240,23 +240,22 @@ func mode(s *site.State, m *site.Machine) bmc.BootMode {
 }
 
 // identify makes sure that the BMC is the one of the machine that the plan
-// means, before anything is armed or switched. What was looked up before is
-// not asked again.
+// means, before anything is armed or switched, and learns from which ports it
+// boots. What was looked up before is not asked again.
 func (t *turn) identify(ctx context.Context, s *batch.Session) error {
 	_, m, _, err := t.machine()
 	if err != nil {
 		return err
 	}
-	if _, known := m.InventoryFrom(site.FromBMC); known || m.Node.Serial == "" && m.Node.UUID.IsZero() {
+	if _, known := m.InventoryFrom(site.FromBMC); known {
 		return nil
 	}
 	t.say("asking its BMC who it is")
 	found, err := s.Inventory(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the inventory, to compare its serial number with the plan: %w", err)
+		return fmt.Errorf("reading the inventory, to know whose BMC it is: %w", err)
 	}
-	uuid, _ := site.ParseUUID(found.UUID)
-	return install.SameMachine(m.Node, found.Serial, uuid)
+	return t.in.r.keepInventory(ctx, s.Target, bmc.Observed(found))
 }
 
 // arm arms the machine in the commit that records it, unless the job has
