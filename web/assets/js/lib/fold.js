@@ -18,6 +18,7 @@
  * @property {string} [uuid]
  * @property {Record<string, string>} [addresses]
  * @property {string} [image]
+ * @property {string} [fix] the next step with a machine that failed or is held
  * @property {string} [armed_by]
  * @property {string} [armed_until]
  * @property {number} [attempt]
@@ -67,8 +68,9 @@ export function fold(machines, event, touch) {
   if (rule) {
     const m = machines.get(body.node);
     if (!m) return;
-    machines.set(m.name, rule(m, body, at));
+    machines.set(m.name, rule({...m, fix: undefined}, body, at));
     touch(m.name);
+    if (kind === 'install-failed' || kind === 'node-held') touch(m.name, refetchOne); // the next step is the daemon's to say
     return;
   }
   switch (kind) {

@@ -5,6 +5,8 @@
 const apart = 15 * 60_000; // attempts this far apart belong to different runs
 const underWay = new Set(['armed', 'booting', 'installing']);
 
+/** @typedef {{id: string, targets: Set<string>, queued: string, ended?: string}} InstallJob an install by BMC: its machines wait their turn unarmed */
+
 /**
  * @typedef {object} Run
  * @property {Machine[]} machines
@@ -19,35 +21,42 @@ const underWay = new Set(['armed', 'booting', 'installing']);
  */
 
 /**
- * The latest run: every machine that is armed or at work, and those whose
- * attempt ended in the same stretch of work.
- * @param {Iterable<Machine>} all @param {number} now @returns {Run | undefined}
+ * The latest run: the machines of the job that installs them; without one,
+ * every machine that is armed or at work, and those whose attempt ended in the
+ * same stretch of work.
+ * @param {Iterable<Machine>} all @param {number} now @param {InstallJob} [job] the latest
+ * @returns {Run | undefined}
  */
-export function latestRun(all, now) {
-  const open = [];
-  const past = [];
-  for (const m of all) {
-    if (underWay.has(m.state) || (m.state === 'installed' && !m.ended)) open.push(m);
-    else if (m.started && m.ended) past.push(m);
+export function latestRun(all, now, job) {
+  const machines = [...all];
+  const open = machines.filter((m) => underWay.has(m.state) || (m.state === 'installed' && !m.ended));
+  const past = machines.filter((m) => !open.includes(m) && m.started && m.ended).sort((a, b) => Date.parse(b.ended) - Date.parse(a.ended));
+  if (job && (!job.ended || !open.some((m) => !job.targets.has(m.name)) && (!past.length || past[0].ended <= job.ended || job.targets.has(past[0].name)))) {
+    return runOf(machines.filter((m) => job.targets.has(m.name)), now, job);
   }
-  past.sort((a, b) => Date.parse(b.ended) - Date.parse(a.ended));
-  let begin = Math.min(...open.map(startOf).filter((x) => !Number.isNaN(x)));
-  if (!open.length) begin = past.length ? Date.parse(past[0].ended) : Infinity;
-  const machines = [...open];
-  for (const m of past) {
-    if (Date.parse(m.ended) < Math.min(begin, now) - apart) break;
-    machines.push(m);
+  let begin = open.length ? Math.min(...open.map(startOf)) : past.length ? Date.parse(past[0].ended) : now;
+  const together = past.filter((m) => {
+    if (Date.parse(m.ended) < begin - apart) return false;
     begin = Math.min(begin, Date.parse(m.started));
-  }
-  return machines.length ? runOf(machines, now) : undefined;
+    return true;
+  });
+  return open.length + together.length ? runOf([...open, ...together], now) : undefined;
 }
 
-/** @param {Machine[]} machines @param {number} now @returns {Run} */
-export function runOf(machines, now) {
+/**
+ * Adds up how machines stand.
+ * @param {Machine[]} machines @param {number} now @param {InstallJob} [job] what went before it does not count
+ * @returns {Run}
+ */
+export function runOf(machines, now, job) {
   const run = {machines, total: machines.length, ready: 0, failed: 0, active: 0, waiting: 0, begun: undefined, left: undefined, over: false};
   const took = [];
   const working = [];
   for (const m of machines) {
+    if (job && !underWay.has(m.state) && !(m.started >= job.queued)) {
+      if (!job.ended) run.waiting++;
+      continue;
+    }
     const started = startOf(m);
     if (started < (run.begun ?? Infinity)) run.begun = started;
     if (m.state === 'ready') {
@@ -61,7 +70,7 @@ export function runOf(machines, now) {
       working.push(now - started);
     }
   }
-  run.over = run.active === 0 && run.waiting === 0;
+  run.over = job ? Boolean(job.ended) : run.active === 0 && run.waiting === 0;
   run.left = left(median(took), working, run.waiting);
   return run;
 }

@@ -26,6 +26,8 @@ export class Store {
   status = undefined;
   /** @type {Event[]} the newest last */
   events = [];
+  /** @type {import('./run.js').InstallJob | undefined} the latest install by BMC */
+  install = undefined;
   seq = 0;
   live = false;
   loaded = false;
@@ -60,12 +62,13 @@ export class Store {
   }
 
   async load() {
-    const [{nodes, seq}, status] = await Promise.all([api.nodes(), api.status()]);
+    const [{nodes, seq}, status, install] = await Promise.all([api.nodes(), api.status(), latestInstall()]);
     this.nodes = new Map();
     for (const {next, why, ...machine} of nodes) this.nodes.set(machine.name, machine);
     for (const event of this.events) if (event.seq > seq) this.#apply(event); // that came while the list was on its way
     this.seq = Math.max(this.seq, seq);
     this.status = status;
+    this.install = install;
     this.loaded = true;
     this.#change.all = this.#change.connection = true;
     this.#flushSoon();
@@ -136,6 +139,7 @@ export class Store {
     this.events.push(event);
     if (this.events.length > 2 * keptEvents) this.events.splice(0, keptEvents);
     this.#change.events.push(event);
+    this.#foldJob(event);
     this.#apply(event);
   }
 
@@ -146,6 +150,13 @@ export class Store {
       else if (what) this.#askSoon(name);
       else this.#change.names.add(name);
     });
+  }
+
+  /** @param {Event} event */
+  #foldJob({kind, body, at}) {
+    if (kind === 'job-queued' && body.verb === 'install') this.install = {id: body.id, targets: new Set(body.targets), queued: at};
+    else if (kind === 'job-ended' && body.id === this.install?.id) this.install = {...this.install, ended: at};
+    else if (kind === 'job-resumed' && body.id === this.install?.id) this.install = {...this.install, ended: undefined};
   }
 
   #flushSoon() {
@@ -186,6 +197,13 @@ export class Store {
     this.#change.names.add(name);
     this.#flushSoon();
   }
+}
+
+async function latestInstall() {
+  const list = (await api.jobs()).filter((j) => j.verb === 'install').sort((a, b) => (a.queued < b.queued ? 1 : -1));
+  if (!list.length) return undefined;
+  const {id, queued, ended, results} = await api.job(list[0].id);
+  return {id, queued, ended, targets: new Set((results || []).map((r) => r.target))};
 }
 
 /** @returns {Change} */

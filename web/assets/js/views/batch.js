@@ -38,7 +38,7 @@ export function batchView(app, _, query) {
   }
 
   async function find() {
-    if (!selector) return latestRun(app.store.nodes.values(), Date.now());
+    if (!selector) return latestRun(app.store.nodes.values(), Date.now(), app.store.install);
     const names = await api.select(selector);
     return runOf(names.map((n) => app.store.nodes.get(n)).filter(Boolean), Date.now());
   }
@@ -155,7 +155,7 @@ export function causes(machines) {
     const id = `${m.stage} ${reason.replaceAll(m.name, '').replace(/[0-9a-f]{2}(:[0-9a-f]{2})+|\d+/gi, '#')}`;
     if (!groups.has(id)) {
       const cut = reason.lastIndexOf('; ');
-      groups.set(id, {stage: m.state === 'held' ? '' : m.stage, reason: cut > 0 ? reason.slice(0, cut) : reason, fix: cut > 0 ? reason.slice(cut + 2) : '', machines: []});
+      groups.set(id, {stage: m.state === 'held' ? '' : m.stage, reason: cut > 0 && !m.fix ? reason.slice(0, cut) : reason, fix: m.fix || (cut > 0 ? reason.slice(cut + 2) : ''), machines: []});
     }
     groups.get(id).machines.push(m);
   }

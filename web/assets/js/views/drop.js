@@ -14,11 +14,11 @@ export function dropZone(label, accept, take) {
       error.textContent = e.message || t('error.away');
     }
   };
-  const input = h('input', {type: 'file', accept, onchange: async () => { await give(input.files[0]); input.value = ''; }});
+  const input = h('input', {type: 'file', accept, hidden: true, 'aria-label': label, onchange: async () => { await give(input.files[0]); input.value = ''; }});
   const zone = h('div.drop', {
     ondragover: (e) => { e.preventDefault(); zone.classList.add('over'); },
     ondragleave: () => zone.classList.remove('over'),
     ondrop: (e) => { e.preventDefault(); zone.classList.remove('over'); give(e.dataTransfer.files[0]); },
-  }, h('label', null, h('span', null, label), input), error);
+  }, h('p', null, label), input, h('button', {type: 'button', 'aria-label': `${t('drop.choose')}: ${label}`, onclick: () => input.click()}, t('drop.choose')), error);
   return zone;
 }

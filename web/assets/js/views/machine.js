@@ -26,7 +26,7 @@ export function machineView(app, {name}) {
   const element = h('div.page.machine', null,
     h('nav.crumbs', {'aria-label': t('machine.where')}, h('a', {href: '/'}, t('nav.board')), ' / ', h('span', {'aria-current': 'page'}, name)),
     h('div.machine-head', null, h('h1', null, name), badge), why, actions,
-    h('div.panels', null, panels[0].element, panels[1].element, log.element, panels[2].element, panels[3].element, panels[4].element, panels[5].element));
+    h('div.panels', null, panels[0].element, log.element, panels[1].element, panels[2].element, panels[3].element, panels[4].element, panels[5].element));
 
   function head() {
     const m = store.nodes.get(name);
@@ -34,7 +34,7 @@ export function machineView(app, {name}) {
     badge.dataset.state = m?.state || '';
     const problem = m && (m.reason || m.deviations?.join('; '));
     fill(why, problem ? h('p', null, m.state === 'failed' && m.stage ? `${t('machine.failedat', {stage: stageName(m.stage)})} ` : '', problem) : null,
-      m?.state === 'failed' || m?.state === 'held' ? h('p.hint', null, t('machine.retry')) : null);
+      m?.state === 'failed' || m?.state === 'held' ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', m.fix || t('machine.retry')) : null);
   }
 
   let offered = '';

@@ -9,7 +9,7 @@ export function runStrip(app) {
   const bar = h('progress', {max: 1, 'aria-labelledby': 'run-words'});
   const element = h('section.run', {'aria-label': t('run.title'), hidden: true}, bar, words, h('a', {href: '/batch'}, t('run.more')));
   const show = () => {
-    const run = latestRun(app.store.nodes.values(), Date.now());
+    const run = latestRun(app.store.nodes.values(), Date.now(), app.store.install);
     element.hidden = !run;
     if (!run) return;
     const ended = run.ready + run.failed;
