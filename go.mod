@@ -2,6 +2,14 @@ module github.com/rackseed/rackseed
 
 go 1.26.0
 
+// BMCs show certificates that Go refuses before anybody could compare their
+// fingerprints: docs/bmc.md has the list.
+godebug (
+	rsa1024min=0
+	tlssha1=1
+	x509negativeserial=1
+)
+
 require (
 	github.com/bmc-toolbox/bmclib/v2 v2.3.0
 	github.com/bougou/go-ipmi v0.9.1
