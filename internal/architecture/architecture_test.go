@@ -24,7 +24,7 @@ func pure() []string {
 
 // edges speak to the outside. They never import each other; cmd wires them.
 func edges() []string {
-	return []string{"pkg/api", "pkg/dhcp", "pkg/tftp", "pkg/bmc", "pkg/image", "pkg/survey", "pkg/store/bolt", "pkg/store/mem", "pkg/client", "pkg/sim", "pkg/storm", "web"}
+	return []string{"pkg/api", "pkg/dhcp", "pkg/tftp", "pkg/bmc", "pkg/image", "pkg/survey", "pkg/store/bolt", "pkg/store/mem", "pkg/client", "pkg/sim", "pkg/storm", "pkg/webhook", "web"}
 }
 
 func packages(t *testing.T) []listed {
