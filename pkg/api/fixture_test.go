@@ -27,6 +27,7 @@ import (
 
 	"github.com/rackseed/rackseed/pkg/api"
 	"github.com/rackseed/rackseed/pkg/bootplan"
+	"github.com/rackseed/rackseed/pkg/flight"
 	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ledger"
 	"github.com/rackseed/rackseed/pkg/planfile"
@@ -89,6 +90,7 @@ type world struct {
 	log      *logBook
 	library  *shelf
 	evidence *drawer
+	flight   *flight.Recorder
 	served   []api.Served
 
 	mu         sync.Mutex
@@ -118,6 +120,9 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if w.flight, err = flight.Open(flight.Options{Dir: t.TempDir(), Clock: w.clock}); err != nil {
+		t.Fatal(err)
+	}
 	w.run()
 	var nonces atomic.Int64
 	machine := &api.Machine{
@@ -128,7 +133,7 @@ func newWorld(t testing.TB) *world {
 		Neighbour: w.neighbour, Observe: w.observe,
 	}
 	operator := &api.Operator{
-		Ledger: w.ledger, Log: log, Follower: w.ledger, Seal: box, Library: w.library, Jobs: w.jobs, ReadPlan: readPlan, Version: "test",
+		Ledger: w.ledger, Log: log, Follower: w.ledger, Seal: box, Library: w.library, Jobs: w.jobs, Flight: w.flight, ReadPlan: readPlan, Version: "test",
 		PlanTexts: texts{}, Uploads: t.TempDir(),
 		ImportSheet: func(req view.SheetRequest) (view.SheetResult, error) {
 			if len(req.Sheet) == 0 {
@@ -184,7 +189,9 @@ func (w *world) run() {
 		defer close(ended)
 		_ = w.ledger.Run(ctx) // tests of failing logs look at what callers are told
 	}()
-	w.t.Cleanup(func() { stop(); <-ended })
+	recorded := make(chan error, 1)
+	go func() { recorded <- w.flight.Run(ctx) }()
+	w.t.Cleanup(func() { stop(); <-ended; <-recorded })
 }
 
 // planned is a world with a plan and its media.

@@ -50,6 +50,7 @@ type Operator struct {
 	Seal     *seal.Box
 	Library  Library
 	Jobs     Jobs
+	Flight   Flight
 	Consoles Consoles // nil where no daemon runs
 	ReadPlan ReadPlan
 	// Vet says why machines that are about to be armed could not be installed.
@@ -98,6 +99,9 @@ func (h *Operator) Handler() http.Handler {
 		r.Get("/plan/adopted", h.adoptedNodes)
 		r.Get("/nodes/{name}/inventory", h.inventory)
 		r.Get("/nodes/{name}/render", h.render)
+		r.Get("/nodes/{name}/timeline", h.timeline)
+		r.Get("/nodes/{name}/pcap", h.pcap)
+		r.Get("/batch", h.batch)
 		r.Get("/nodes/{name}/profile", h.profile)
 		r.Get("/explain/{who}", h.explain)
 		r.Get("/export/{kind}", h.export)
@@ -320,7 +324,7 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 		s := h.Ledger.State()
 		bodies := site.Diff(s, plan, digest, q.Get("by"))
 		result.Changes = describe(bodies)
-		if err := busyNodes(s, bodies); err != nil {
+		if err := mayApply(s, plan, bodies); err != nil {
 			result.Refused = err.Error()
 		}
 		h.reply(w, result)
@@ -329,7 +333,7 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 	var bodies []site.Body
 	s, err := h.Ledger.Do(r.Context(), func(s *site.State, _ time.Time) ([]site.Body, error) {
 		bodies = site.Diff(s, plan, digest, q.Get("by"))
-		return bodies, busyNodes(s, bodies)
+		return bodies, mayApply(s, plan, bodies)
 	})
 	if refusal := install.Refusal(""); errors.As(err, &refusal) {
 		h.fail(w, codeRefused, err)

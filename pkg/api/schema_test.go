@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rackseed/rackseed/pkg/flight"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 )
@@ -24,6 +25,7 @@ func documents() []any {
 		site.Image{}, view.ImageRequest{}, view.ImageLine{}, view.ArmRequest{}, view.ArmResult{},
 		view.SheetRequest{}, view.SheetResult{}, view.NodeInventory{},
 		view.Job{}, view.JobRequest{}, view.JobChange{}, site.Event{}, view.Health{}, view.Problem{},
+		flight.Timeline{}, flight.Batch{},
 		view.AdoptRequest{}, view.AdoptResult{}, view.RecordingRequest{}, view.Recording{}, view.Recorded{},
 	}
 }

@@ -48,9 +48,9 @@ const (
 // Diagnose says in plain language what the entries of one machine show, the
 // oldest first, and puts each cause beside the entry that shows it. The
 // entries are in order of time.
-func Diagnose(entries []Entry, now time.Time) []Finding {
+func Diagnose(entries []Entry, now time.Time) []Diagnosis {
 	h := history{entries, now}
-	var found []Finding
+	var found []Diagnosis
 	for _, r := range slices.Concat(rules(), textRules()) {
 		told := map[int]bool{}
 		for _, x := range r.find(h) {
@@ -59,7 +59,7 @@ func Diagnose(entries []Entry, now time.Time) []Finding {
 				continue
 			}
 			told[e.Attempt] = true
-			f := Finding{ID: r.id, At: e.At, Cause: words(r.cause, x.words), Next: r.next, Normal: r.normal}
+			f := Diagnosis{ID: r.id, At: e.At, Cause: words(r.cause, x.words), Next: r.next, Normal: r.normal}
 			if e.Cause == "" || !r.normal {
 				e.Cause = strings.TrimSuffix(f.Cause+"; "+f.Next, "; ")
 				e.tidy()
@@ -67,7 +67,7 @@ func Diagnose(entries []Entry, now time.Time) []Finding {
 			found = append(found, f)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(a.At.UnixNano(), b.At.UnixNano()) })
+	slices.SortStableFunc(found, func(a, b Diagnosis) int { return cmp.Compare(a.At.UnixNano(), b.At.UnixNano()) })
 	return found
 }
 

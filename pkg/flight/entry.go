@@ -72,8 +72,8 @@ type Phase struct {
 	Open  bool      `json:"open,omitempty"` // it goes on; End is now
 }
 
-// Finding is something that a machine's entries show, in plain language.
-type Finding struct {
+// Diagnosis is something that a machine's entries show, in plain language.
+type Diagnosis struct {
 	ID     string    `json:"id"`
 	At     time.Time `json:"at"` // of the entry that shows it
 	Cause  string    `json:"cause"`
@@ -83,11 +83,11 @@ type Finding struct {
 
 // Timeline is what is known of one machine.
 type Timeline struct {
-	Node     string    `json:"node"`
-	Attempt  int       `json:"attempt,omitempty"` // that the phases are of
-	Entries  []Entry   `json:"entries"`
-	Phases   []Phase   `json:"phases"`
-	Findings []Finding `json:"findings"`
+	Node     string      `json:"node"`
+	Attempt  int         `json:"attempt,omitempty"` // that the phases are of
+	Entries  []Entry     `json:"entries"`
+	Phases   []Phase     `json:"phases"`
+	Findings []Diagnosis `json:"findings"`
 }
 
 // The phases, in their order. A phase that was not observed is left out.
@@ -104,3 +104,34 @@ const (
 	PhaseSecondPOST = "post-again" // to the first sign of the installed system
 	PhaseVerify     = "verify"     // to ready
 )
+
+// Run is one attempt of one machine in a Batch.
+type Run struct {
+	Node    string    `json:"node"`
+	State   string    `json:"state,omitempty"`
+	Attempt int       `json:"attempt,omitempty"`
+	Begin   time.Time `json:"begin,omitzero"`
+	End     time.Time `json:"end,omitzero"`
+	Open    bool      `json:"open,omitempty"` // it goes on; End is now
+	Phases  []Phase   `json:"phases"`
+}
+
+// Share is what one phase cost the machines of a Batch.
+type Share struct {
+	Name     string        `json:"name"`
+	Machines int           `json:"machines"`        // that went through it
+	Median   time.Duration `json:"median"`          // nanoseconds
+	Longest  time.Duration `json:"longest"`         // nanoseconds
+	Slowest  string        `json:"slowest"`         // node
+	Note     string        `json:"note,omitempty"`  // what would shorten it for most
+	Noted    int           `json:"noted,omitempty"` // machines that the note is true of
+	Apart    bool          `json:"apart,omitempty"` // the slowest took twice the median and more
+}
+
+// Batch is where the time of many machines went.
+type Batch struct {
+	Begin  time.Time `json:"begin,omitzero"`
+	End    time.Time `json:"end,omitzero"`
+	Runs   []Run     `json:"runs"`
+	Shares []Share   `json:"shares"`
+}
