@@ -46,7 +46,7 @@ func (f Fault) Reason() string {
 	case NoPXE:
 		return "nothing of it arrived"
 	case WrongSerial:
-		return "serial number"
+		return "serial"
 	case TwoClaims:
 		return "claim"
 	case Deviation:
