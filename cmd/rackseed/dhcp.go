@@ -94,7 +94,7 @@ func (d *daemon) observeDHCP(o dhcp.Observation) {
 		d.log.Warn("a machine asks for its first loader again and again: does its firmware reject it, as Secure Boot does with an unsigned one?", "mac", q.MAC, "node", a.Node)
 	}
 	if o.Stranger {
-		seen := site.StrangerSeen{MAC: q.MAC, Class: site.Printable(string(q.Class), 64)}
+		seen := site.StrangerSeen{MAC: q.MAC, Class: site.Printable(string(q.Class), 64), Hostname: site.Printable(string(q.Hostname), 63)}
 		if q.HasArch {
 			seen.Arch = ipxe.ArchName(q.Client().Arch)
 		}

@@ -106,7 +106,7 @@ func chooseLinks(names []string, s *site.Settings) ([]link, error) {
 		return nil, usageError("which network? name it with --interface: %s", interfaceNames())
 	}
 	network, planned := s.ProvisionNetwork()
-	var links []link
+	var links, controllers []link
 	for _, name := range names {
 		i, err := net.InterfaceByName(name)
 		if err != nil {
@@ -117,12 +117,37 @@ func chooseLinks(names []string, s *site.Settings) ([]link, error) {
 			continue
 		}
 		addr, err := interfaceAddr(i, network.Subnet, planned)
+		if a, ok := bmcAddr(i, s); ok && err != nil {
+			controllers = append(controllers, link{name: name, index: i.Index, addr: a})
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		links = append(links, link{name: name, index: i.Index, addr: addr})
 	}
-	return links, nil
+	// Machines are told to come to the first.
+	return append(links, controllers...), nil
+}
+
+// bmcAddr is the address of an interface on a network with a pool for BMCs.
+func bmcAddr(i *net.Interface, s *site.Settings) (netip.Addr, bool) {
+	addrs, err := i.Addrs()
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil || !p.Addr().Is4() {
+			continue
+		}
+		for _, n := range s.Networks {
+			if !n.BMCPool.IsZero() && n.Subnet.Contains(p.Addr()) {
+				return p.Addr(), true
+			}
+		}
+	}
+	return netip.Addr{}, false
 }
 
 // loopbackAddr is an address of the loopback, which is served without its

@@ -76,9 +76,12 @@ type decision struct {
 	req *Request
 	now time.Time
 
-	net site.Network
-	m   *site.Machine // nil for a stranger
-	a   Answer
+	net  site.Network
+	pool site.Range    // for those who have no reservation
+	bmcs bool          // the network is one that only BMCs are served on
+	own  netip.Addr    // the address that the plan has for this BMC
+	m    *site.Machine // nil for a stranger
+	a    Answer
 }
 
 func (d *decision) decide() {
@@ -88,6 +91,12 @@ func (d *decision) decide() {
 	}
 	if mode != site.DHCPServer && mode != site.DHCPProxy {
 		d.silent("DHCP is off")
+		return
+	}
+	if network, ok := d.bmcNetwork(mode); ok {
+		if d.controller(network) {
+			d.server()
+		}
 		return
 	}
 	if !d.place(mode) || !d.identify() {
@@ -109,6 +118,7 @@ func (d *decision) place(mode site.DHCPMode) bool {
 	if d.net, ok = d.s.Settings.ProvisionNetwork(); !ok {
 		return d.silent("the plan has no provisioning network")
 	}
+	d.pool = d.s.Settings.Provision.Pool
 	subnet, relay := d.net.Subnet, d.req.GIAddr
 	switch {
 	case d.req.BootServer:

@@ -12,13 +12,13 @@ const maxHostname = 63
 
 // offerPool offers an address of the pool.
 func (d *decision) offerPool() {
-	if d.s.Settings.Provision.Pool.IsZero() {
+	if d.pool.IsZero() {
 		d.silent("the plan gives it no address on the provisioning network, and has no pool")
 		return
 	}
 	a, ok := d.choose()
 	if !ok {
-		d.a.Exhausted = true
+		d.a.Exhausted = !d.bmcs // what is remembered of it is the provisioning network's
 		d.silent("the pool has no free address")
 		return
 	}
@@ -48,13 +48,16 @@ func (d *decision) choose() (netip.Addr, bool) {
 	if d.free(d.req.Requested) {
 		return d.req.Requested, true
 	}
-	pool := d.s.Settings.Provision.Pool
+	if d.own.IsValid() && d.free(d.own) {
+		return d.own, true
+	}
+	pool := d.pool
 	size := pool.Size()
 	start := int(spread(d.req.MAC) % uint64(size))
 	if a, ok := d.ready(pool, start); ok {
 		return a, true
 	}
-	if d.cfg.Book.exhausted(d.now) {
+	if !d.bmcs && d.cfg.Book.exhausted(d.now) {
 		return netip.Addr{}, false
 	}
 	for i := range size {
@@ -97,7 +100,7 @@ func spread(m site.MAC) uint64 {
 
 // free reports whether the client may be given a pool address.
 func (d *decision) free(a netip.Addr) bool {
-	if !d.s.Settings.Provision.Pool.Contains(a) || !d.usable(a) {
+	if !d.pool.Contains(a) && a != d.own || !d.usable(a) {
 		return false
 	}
 	if l, ok := d.s.Leases.Get(a); ok && l.MAC != d.req.MAC && d.now.Before(l.Until) {

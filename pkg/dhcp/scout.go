@@ -159,6 +159,7 @@ func (c *scout) next(st *site.State, now time.Time) []netip.Addr {
 func (c *scout) nobody(st *site.State, now time.Time) *decision {
 	d := &decision{s: st, cfg: &Config{Book: c.server.book}, req: &Request{}, now: now}
 	d.net, _ = st.Settings.ProvisionNetwork()
+	d.pool = st.Settings.Provision.Pool
 	d.cfg.ServerID = c.server.conns[0].id(d.net.Subnet).addr
 	return d
 }

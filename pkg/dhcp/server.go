@@ -12,7 +12,7 @@ const quarantine = 10 * time.Minute
 
 // server answers as the network's DHCP server.
 func (d *decision) server() {
-	if d.m == nil && d.s.Settings.Provision.Pool.IsZero() && !d.leased() {
+	if d.m == nil && d.pool.IsZero() && !d.leased() {
 		d.silent("the plan does not name this machine, and has no pool")
 		return
 	}

@@ -104,6 +104,7 @@ func (d *decoder) network(n ast.Node, what string) site.Network {
 		{"ntp", func(n ast.Node) { v.NTP = d.addrs(n, "the NTP server") }},
 		{"roles", func(n ast.Node) { v.Roles = d.networkRoles(n) }},
 		{"routes", func(n ast.Node) { v.Routes = d.routes(n) }},
+		{"bmc_pool", func(n ast.Node) { v.BMCPool = d.addrRange(n, "the pool") }},
 		{"default_route", func(n ast.Node) {
 			b := d.boolean(n, "default_route")
 			v.DefaultRoute = &b

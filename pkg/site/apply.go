@@ -272,6 +272,9 @@ func (s *State) index(n *Node) {
 	if !n.UUID.Junk() {
 		s.byUUID.set(n.UUID, n.Name)
 	}
+	if n.BMC.MAC != (MAC{}) {
+		s.byBMC.set(n.BMC.MAC, n.Name)
+	}
 	if n.Serial != "" {
 		s.bySerial.set(normalSerial(n.Serial), n.Name)
 	}
@@ -290,6 +293,9 @@ func (s *State) unindex(n *Node) {
 	}
 	if owner, _ := s.byUUID.Get(n.UUID); owner == n.Name {
 		s.byUUID.remove(n.UUID)
+	}
+	if owner, _ := s.byBMC.Get(n.BMC.MAC); owner == n.Name {
+		s.byBMC.remove(n.BMC.MAC)
 	}
 	if owner, _ := s.bySerial.Get(normalSerial(n.Serial)); owner == n.Name {
 		s.bySerial.remove(normalSerial(n.Serial))

@@ -264,6 +264,11 @@ func (c *checker) claim(path string, n *Node, a netip.Addr, what string) {
 	if c.plan.Provision.Pool.Contains(a) {
 		c.fail("address-in-pool", path, "move the address or the pool", "%s of %s lies in the pool, from which others are given addresses", a, n.Name)
 	}
+	for _, network := range c.networks {
+		if c.plan.Networks[network].BMCPool.Contains(a) {
+			c.fail("address-in-pool", path, "move the address or the pool", "%s of %s lies in the pool for BMCs of network %s, from which others are given addresses", a, n.Name, network)
+		}
+	}
 	other, taken := c.owners[a]
 	switch {
 	case !taken:

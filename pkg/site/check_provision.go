@@ -27,7 +27,10 @@ func (c *checker) checkProvision() {
 	case !ok && v.DHCP != DHCPOff:
 		c.fail("provision-network-missing", "provision", "add network: NAME under provision", "the plan does not say on which network to provision")
 	}
-	c.checkPool(n)
+	c.checkPool("provision.pool", v.Pool, n)
+	for _, name := range c.networks {
+		c.checkPool("networks."+name+".bmc_pool", c.plan.Networks[name].BMCPool, c.plan.Networks[name])
+	}
 }
 
 func (c *checker) checkLeaseTime(t time.Duration) {
@@ -40,9 +43,7 @@ func (c *checker) checkLeaseTime(t time.Duration) {
 	}
 }
 
-func (c *checker) checkPool(n Network) {
-	const path = "provision.pool"
-	r := c.plan.Provision.Pool
+func (c *checker) checkPool(path string, r Range, n Network) {
 	if r.IsZero() && !r.Last.IsValid() {
 		return
 	}

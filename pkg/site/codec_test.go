@@ -37,7 +37,7 @@ func bodies() []Body {
 	}
 	node := Node{
 		Name: "cs-01", Role: "compute", Rack: "A01", U: 12, MACs: []MAC{mac}, Serial: "0123", UUID: UUID{1}, Addresses: map[string]netip.Addr{"provision": addr},
-		BMC:   BMC{Address: "10.21.0.1", Protocol: "ipmi", Username: "u", Password: SecretRef{Env: "E", File: "F", Sealed: "sealed:x"}},
+		BMC:   BMC{Address: "10.21.0.1", Protocol: "ipmi", Username: "u", Password: SecretRef{Env: "E", File: "F", Sealed: "sealed:x"}, MAC: mac},
 		Disks: Disks{System: disks, OSD: disks, OSDDB: disks, OSDPolicy: OSDZap}, NICs: map[string]NIC{"p1": nic}, Hardware: hardware,
 		Image: "rocky9", LocalBoot: LocalExit, Adopted: true, Set: map[string]any{"n": 1.0, "b": true, "s": "x", "l": []any{1.0}, "m": map[string]any{"k": nil}},
 	}
@@ -45,7 +45,7 @@ func bodies() []Body {
 		Site: "s", Domain: "d", Locale: Locale{"t", "l", "k"}, Access: Access{Root: "sealed:r", SSHKeys: []string{"key"}},
 		Provision: Provision{Network: "provision", DHCP: DHCPServer, Pool: Range{addr, addr}, LeaseTime: time.Hour, LocalBoot: LocalSanboot},
 		Networks: map[string]Network{"provision": {Subnet: netip.MustParsePrefix("10.20.0.0/16"), VLAN: 1, MTU: 9000, Gateway: addr, DNS: []netip.Addr{addr}, NTP: []netip.Addr{addr},
-			Roles: []NetworkRole{NetTenant}, Routes: []Route{{To: netip.MustParsePrefix("10.30.0.0/16"), Via: addr}}, DefaultRoute: &rotational}},
+			Roles: []NetworkRole{NetTenant}, Routes: []Route{{To: netip.MustParsePrefix("10.30.0.0/16"), Via: addr}}, BMCPool: Range{addr, addr}, DefaultRoute: &rotational}},
 		Images: map[string]Medium{"rocky9": {File: "f", SHA256: "aa", Mirror: "http://m"}}, BMC: node.BMC,
 		Roles: map[string]Role{"compute": {Profile: "p", Image: "rocky9", Set: map[string]any{"x": "y"}, Networks: map[string]string{"provision": "bond0"},
 			NICs: node.NICs, Disks: node.Disks, Hardware: hardware, Bonds: map[string]Bond{"bond0": {NICs: []string{"p1"}, Mode: "802.3ad", Options: map[string]string{"miimon": "100"}, MTU: 9000, Fallback: "yes"}}}},
@@ -60,7 +60,7 @@ func bodies() []Body {
 		NICs:    []InventoryNIC{{Name: "ens1", MAC: mac, Path: "0000:3b:00.0", Driver: "ice", Link: "up", Speed: 25000, MTU: 9702, Neighbour: Neighbour{"s1", "1", 122, 9216}}},
 		Reached: []Reached{{mac, "management", true}},
 	}
-	image := Image{Name: "rocky9", Digest: "aa", Size: 1 << 40, Family: "rhel", Distro: "rocky", Version: "9", Arch: "x86_64", Label: "l", Kernel: "k", Initrd: "i", Stage2: "2", Repos: []string{"r"}, Added: clock(9)}
+	image := Image{Name: "rocky9", Digest: "aa", Size: 1 << 40, Family: "rhel", Distro: "rocky", Version: "9", Arch: "x86_64", Label: "l", Kernel: "k", Initrd: "i", Stage2: "2", Repos: []string{"r"}, Groups: []string{"core"}, Added: clock(9)}
 	return []Body{
 		PlanApplied{Settings: settings, Digest: "d", Nodes: 1, By: "by"},
 		NodePlanned{Node: node, By: "by"}, NodeUnplanned{Name: "cs-01"},

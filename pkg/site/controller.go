@@ -76,3 +76,15 @@ func (s Stranger) BMC() (Controller, bool) {
 	}
 	return RecogniseBMC(s.Class, s.Hostname, s.MAC)
 }
+
+// MachineOfBMC finds the node whose BMC this seems to be: the plan has its
+// MAC, or a machine with the serial number in its host name. It is a claim.
+func (s *State) MachineOfBMC(mac MAC, c Controller) (*Machine, bool) {
+	if m, ok := s.named(s.byBMC.Get(mac)); ok {
+		return m, true
+	}
+	if c.Serial == "" {
+		return nil, false
+	}
+	return s.MachineBySerial(c.Serial)
+}

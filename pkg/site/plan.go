@@ -154,6 +154,7 @@ type Network struct {
 
 	Roles        []NetworkRole `json:"roles,omitempty"`         // what it is for; empty means its name
 	Routes       []Route       `json:"routes,omitempty"`        // besides the default route
+	BMCPool      Range         `json:"bmc_pool,omitzero"`       // for BMCs that ask for an address; empty gives them none
 	DefaultRoute *bool         `json:"default_route,omitempty"` // nil means: management, else the provisioning network
 }
 

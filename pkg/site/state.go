@@ -28,6 +28,7 @@ type State struct {
 	machines Map[string, *Machine] // by node name
 	byMAC    Map[MAC, string]
 	learned  Map[MAC, []string] // the nodes whose BMC names it
+	byBMC    Map[MAC, string]   // by the MAC that the plan gives a BMC
 	byUUID   Map[UUID, string]
 	bySerial Map[string, string]
 	byAddr   Map[netip.Addr, string] // reserved addresses of the provisioning network
@@ -48,6 +49,7 @@ func NewState() *State {
 		machines:  newMap[string, *Machine](),
 		byMAC:     newMap[MAC, string](),
 		learned:   newMap[MAC, []string](),
+		byBMC:     newMap[MAC, string](),
 		byUUID:    newMap[UUID, string](),
 		bySerial:  newMap[string, string](),
 		byAddr:    newMap[netip.Addr, string](),
@@ -62,7 +64,7 @@ func (s *State) Fork() *State {
 		Seq: s.Seq, Settings: s.Settings, PlanDigest: s.PlanDigest, PlanSeq: s.PlanSeq,
 		Leases: s.Leases.fork(), Declined: s.Declined.fork(), Images: s.Images.fork(), Strangers: s.Strangers.fork(),
 		Jobs: s.Jobs.fork(), JobNodes: s.JobNodes.fork(), Access: s.Access.fork(),
-		machines: s.machines.fork(), byMAC: s.byMAC.fork(), learned: s.learned.fork(), byUUID: s.byUUID.fork(), bySerial: s.bySerial.fork(),
+		machines: s.machines.fork(), byMAC: s.byMAC.fork(), learned: s.learned.fork(), byBMC: s.byBMC.fork(), byUUID: s.byUUID.fork(), bySerial: s.bySerial.fork(),
 		byAddr: s.byAddr.fork(), byToken: s.byToken.fork(), leaseOf: s.leaseOf.fork(),
 	}
 }

@@ -1,10 +1,42 @@
 package view
 
 import (
+	"strings"
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/site"
 )
+
+// KindBMC is the kind of a stranger that is recognised as a BMC.
+const KindBMC = "bmc"
+
+// asBMC says what is known of a stranger that seems to be a BMC, and what an
+// operator can do with it. Nobody probes it before.
+func (n *Node) asBMC(s *site.State, st site.Stranger, c site.Controller, now time.Time) {
+	words := []string{"BMC"}
+	if c.Likely {
+		words[0] = "perhaps a BMC"
+	}
+	words = append(words, c.Maker, c.Why)
+	if c.Serial != "" {
+		words = append(words, "serial "+c.Serial)
+	}
+	n.Kind, n.Serial = KindBMC, c.Serial
+	m, planned := s.MachineOfBMC(st.MAC, c)
+	if planned {
+		n.BMCOf = m.Node.Name
+		words = append(words, "that of "+m.Node.Name)
+	}
+	n.Detail = strings.Join(words, ", ")
+	lease, leased := s.LeaseOf(st.MAC)
+	switch {
+	case leased && now.Before(lease.Until):
+		n.Address = lease.Addr
+		n.Why = "it has " + lease.Addr.String() + " from us: `rackseed inventory --bmc " + lease.Addr.String() + " --user NAME --password-file FILE --adopt` asks it who it is"
+	default:
+		n.Why = "it asks for an address and gets none from us: add bmc_pool to its network, or give it one elsewhere"
+	}
+}
 
 // AdoptRequest asks that planned nodes use the BMCs that were found to be
 // theirs, by serial number, UUID or MAC.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/boot"
-	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/cabling"
+	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
@@ -30,6 +30,9 @@ type Node struct {
 	Deviations []string              `json:"deviations,omitempty"`
 	MACs       []site.MAC            `json:"macs,omitempty"`
 	Serial     string                `json:"serial,omitempty"`
+	Kind       string                `json:"kind,omitempty"`   // bmc: a stranger that is recognised as one
+	BMCOf      string                `json:"bmc_of,omitempty"` // the node whose BMC it seems to be
+	Address    netip.Addr            `json:"address,omitzero"` // that it has from us
 	UUID       site.UUID             `json:"uuid,omitzero"`
 	Addresses  map[string]netip.Addr `json:"addresses,omitempty"`
 	Image      string                `json:"image,omitempty"`
