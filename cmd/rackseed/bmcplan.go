@@ -38,7 +38,10 @@ func planTargets(s *site.State, selector string, reveal func(site.SecretRef) (si
 
 func targetOf(s *site.State, m *site.Machine, reveal func(site.SecretRef) (site.Secret, error), given bool) (bmc.Target, error) {
 	b := s.BMCOf(m)
-	t := bmc.Target{Name: m.Node.Name, Rack: m.Node.Rack, Address: b.Address, Protocol: cmp.Or(bmc.Protocol(b.Protocol), bmc.Auto), Username: b.Username}
+	t := bmc.Target{Name: m.Node.Name, Rack: m.Node.Rack, Address: b.Address, Protocol: cmp.Or(bmc.Protocol(b.Protocol), bmc.Auto), Username: b.Username, Serial: m.Node.Serial}
+	if !m.Node.UUID.IsZero() {
+		t.UUID = m.Node.UUID.String()
+	}
 	if b.Address == "" {
 		return t, fmt.Errorf("%s has no BMC in the plan: add bmc: {address: ADDRESS}", t.Name)
 	}

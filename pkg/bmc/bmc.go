@@ -36,6 +36,11 @@ type Target struct {
 	// PasswordOnly asks for a session that can do no more than SetPassword,
 	// which a BMC gives that wants its password changed first.
 	PasswordOnly bool
+
+	// Serial and UUID are the machine's, where a plan says them: of a BMC that
+	// has several systems they tell which is meant.
+	Serial string
+	UUID   string
 }
 
 // Known is what earlier conversations found out about a BMC. It saves the

@@ -58,11 +58,11 @@ func (q *queue) next(cancelled bool) (int, bool) {
 	}
 	for i := q.first; i < len(q.targets); i++ {
 		t := q.targets[i]
-		if !q.waiting[i] || t.Address != "" && q.busy[t.Address] || t.Rack != "" && q.o.PerRack > 0 && q.racks[t.Rack] >= q.o.PerRack {
+		if !q.waiting[i] || t.Address != "" && q.busy[controller(t.Address)] || t.Rack != "" && q.o.PerRack > 0 && q.racks[t.Rack] >= q.o.PerRack {
 			continue
 		}
 		delete(q.waiting, i)
-		q.busy[t.Address] = true
+		q.busy[controller(t.Address)] = true
 		q.racks[t.Rack]++
 		q.running++
 		q.begun++
@@ -74,7 +74,7 @@ func (q *queue) next(cancelled bool) (int, bool) {
 // end takes note of how a target ended.
 func (q *queue) end(i int, p Phase) {
 	t := q.targets[i]
-	delete(q.busy, t.Address)
+	delete(q.busy, controller(t.Address))
 	q.racks[t.Rack]--
 	q.running--
 	switch {

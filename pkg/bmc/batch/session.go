@@ -19,8 +19,17 @@ type Sessions struct {
 	held map[string]chan struct{} // closed when the holder is done
 }
 
+// controller is the BMC behind an address: several systems of one share it.
+func controller(address string) string {
+	if _, rest, ok := strings.Cut(address, "://"); ok {
+		address, _, _ = strings.Cut(rest, "/")
+	}
+	return strings.ToLower(address)
+}
+
 // acquire waits until nobody else talks to the BMC at address.
 func (s *Sessions) acquire(ctx context.Context, address string) (release func(), err error) {
+	address = controller(address)
 	for {
 		s.mu.Lock()
 		other, taken := s.held[address]

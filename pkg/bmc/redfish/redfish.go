@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -193,7 +194,7 @@ func (d *driver) connect(ctx context.Context) error {
 	}
 	d.client.HTTPClient.Transport = d.carrier
 	if err := decode(keep.body, &d.root); err != nil {
-		return fmt.Errorf("reading the service root: %w", err)
+		return fmt.Errorf("reading the service root: %w: %w", err, bmc.ErrUnsupported) // a web server of another kind
 	}
 	if d.root.Systems == "" {
 		return fmt.Errorf("the service root has no Systems: %w", bmc.ErrUnsupported)
@@ -291,7 +292,9 @@ func (d *driver) Close(ctx context.Context) error {
 	return nil
 }
 
-// keeper keeps the first reply, which gofish reads and does not hand on.
+// keeper keeps the first reply, which gofish reads and does not hand on. gofish
+// gets an empty one: it would stumble over a member of another type than the
+// schema's, and needs none of them.
 type keeper struct {
 	next http.RoundTripper
 	body []byte
@@ -301,6 +304,7 @@ func (k *keeper) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := k.next.RoundTrip(req)
 	if err == nil && resp.StatusCode == http.StatusOK {
 		k.body, err = replay(resp)
+		resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader("{}")), 2
 	}
 	return resp, err
 }

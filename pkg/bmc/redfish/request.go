@@ -101,8 +101,11 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// once sends one request. A link may be a whole URL, under a name that only
+// the BMC has for itself: what counts is its path, on the host that was given.
 func (d *driver) once(ctx context.Context, method, path string, body any, headers map[string]string) (answer, error) {
 	var a answer
+	path = local(path)
 	err := d.carrier.during(ctx, func() error {
 		resp, err := d.send(method, path, body, headers)
 		if err != nil {

@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,20 @@ type task struct {
 // await follows the task monitor of a 202 reply until the task ends. A task
 // that waits for a reset of the host is done as far as a session can see.
 func (d *driver) await(ctx context.Context, a answer) error {
-	if a.status != http.StatusAccepted || a.location == "" {
+	if a.status != http.StatusAccepted {
 		return nil
+	}
+	if a.location == "" {
+		// The place of the monitor is in the header (DSP0266, 12.2), or only
+		// in the task that is the body.
+		var made struct {
+			TaskMonitor string
+			Path        string `json:"@odata.id"`
+		}
+		_ = decode(a.body, &made) // a body that is none leads nowhere
+		if a.location = local(cmp.Or(made.TaskMonitor, made.Path)); a.location == "" {
+			return nil
+		}
 	}
 	for end := time.Now().Add(d.options.Task); ; {
 		reply, err := d.do(ctx, http.MethodGet, a.location, nil, nil)

@@ -132,7 +132,7 @@ func (d *driver) findSystem(ctx context.Context) error {
 	d.alone = len(paths) == 1
 	if d.wanted != "" {
 		for _, p := range paths {
-			if strings.TrimRight(p, "/") == d.wanted {
+			if same(p, d.wanted) {
 				d.found.system = p
 				return nil
 			}
@@ -140,33 +140,57 @@ func (d *driver) findSystem(ctx context.Context) error {
 		return fmt.Errorf("the BMC has no system %s, but %s", d.wanted, strings.Join(paths, " "))
 	}
 	if len(paths) > 1 {
-		paths = d.physical(ctx, paths)
+		return d.chooseSystem(ctx, paths)
 	}
-	switch len(paths) {
-	case 0:
+	if len(paths) == 0 {
 		return fmt.Errorf("the BMC lists no system: %w", bmc.ErrUnsupported)
-	case 1:
-		d.found.system = paths[0]
-		return nil
 	}
-	return fmt.Errorf("the BMC has %d systems: name one, as in %s%s", len(paths), d.base, paths[0])
+	d.found.system = paths[0]
+	return nil
 }
 
-// physical leaves out the DPUs and the partitions beside the machine.
-func (d *driver) physical(ctx context.Context, paths []string) []string {
-	var left []string
+// chooseSystem takes the one that the plan means, or the only one that is a
+// machine: a DPU or a partition beside it is none.
+func (d *driver) chooseSystem(ctx context.Context, paths []string) error {
+	var machines, names []string
 	for _, p := range paths {
 		var s system
 		_, err := d.get(ctx, p, &s)
+		if err == nil && d.isMeant(s) {
+			d.found.system = p
+			return nil
+		}
 		if err == nil && s.SystemType != "" && s.SystemType != "Physical" {
 			continue
 		}
-		left = append(left, p)
+		machines = append(machines, p)
+		names = append(names, strings.TrimSpace(d.base+local(p)+" "+strings.TrimSpace(s.SerialNumber)))
 	}
-	if len(left) == 0 {
-		return paths
+	switch len(machines) {
+	case 0:
+		return fmt.Errorf("none of the BMC's %d systems is a physical one: name one, as in %s%s", len(paths), d.base, local(paths[0]))
+	case 1:
+		d.found.system = machines[0]
+		return nil
 	}
-	return left
+	const most = 16
+	if len(names) > most {
+		names = append(names[:most], "…")
+	}
+	return fmt.Errorf("the BMC has %d systems: name one in its address, or give the machine its serial in the plan: %s", len(machines), strings.Join(names, ", "))
+}
+
+// isMeant compares with what the plan says of the machine. Firmware writes
+// UUIDs in either byte order, so another one says nothing.
+func (d *driver) isMeant(s system) bool {
+	serial := strings.TrimSpace(s.SerialNumber)
+	return d.target.Serial != "" && strings.EqualFold(d.target.Serial, serial) || d.target.UUID != "" && strings.EqualFold(d.target.UUID, s.UUID)
+}
+
+// same compares links, which are paths or whole URLs, with a slash at the end
+// or without.
+func same(a, b string) bool {
+	return strings.TrimRight(local(a), "/") == strings.TrimRight(local(b), "/")
 }
 
 // glance is the system as it was when the driver looked who it is.
@@ -246,7 +270,7 @@ func (d *driver) findManager(ctx context.Context, s system) (string, error) {
 			return "", fmt.Errorf("reading the manager: %w", err)
 		}
 		for _, l := range m.Links.ManagerForServers {
-			if l.String() == d.found.system {
+			if same(l.String(), d.found.system) {
 				return p, nil
 			}
 		}

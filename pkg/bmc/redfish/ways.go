@@ -216,8 +216,9 @@ func (p phrase) target(want bmc.Device, allowed []string) (string, error) {
 		return names[0], nil
 	}
 	for _, n := range names {
-		if slices.Contains(allowed, n) {
-			return n, nil
+		// As the service spells it, whatever the case.
+		if i := slices.IndexFunc(allowed, func(a string) bool { return strings.EqualFold(a, n) }); i >= 0 {
+			return allowed[i], nil
 		}
 	}
 	return "", fmt.Errorf("boot device %s is none of what the BMC allows (%s): %w", want, strings.Join(allowed, ", "), bmc.ErrUnsupported)
