@@ -23,6 +23,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/ledger"
 	"github.com/rackseed/rackseed/pkg/lint"
+	"github.com/rackseed/rackseed/pkg/metrics"
 	"github.com/rackseed/rackseed/pkg/seal"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/store"
@@ -42,6 +43,7 @@ type core struct {
 	library *image.Library
 	flight  *flight.Recorder
 	visits  *accessLog
+	metrics *metrics.Metrics
 	outlook outlook // of jobs; before the runner is made
 }
 
@@ -76,7 +78,8 @@ func openCore(ctx context.Context, dir string, log *slog.Logger) (*core, error) 
 }
 
 func newCore(ctx context.Context, dir string, st store.Log, box *seal.Box, library *image.Library, log *slog.Logger, clock func() time.Time) (*core, error) {
-	l, err := ledger.Open(ctx, st, ledger.Options{Log: log, Clock: clock})
+	counts := metrics.New(version)
+	l, err := ledger.Open(ctx, st, ledger.Options{Log: log, Clock: clock, Committed: counts.Committed})
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +87,7 @@ func newCore(ctx context.Context, dir string, st store.Log, box *seal.Box, libra
 	if err != nil {
 		return nil, err
 	}
-	return &core{dir: dir, log: log, store: st, ledger: l, box: box, library: library, flight: recorder, visits: &accessLog{now: l.Now}}, nil
+	return &core{dir: dir, log: log, store: st, ledger: l, box: box, library: library, flight: recorder, visits: &accessLog{now: l.Now}, metrics: counts}, nil
 }
 
 func (c *core) close() error { return errors.Join(c.library.Close(), c.store.Close()) }
@@ -109,7 +112,7 @@ func (c *core) machineSide(loaders func(string) ([]byte, bool), pace install.Pac
 func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *api.Operator {
 	explain.box = c.box
 	composer := c.composer()
-	return &api.Operator{
+	side := &api.Operator{
 		Ledger: c.ledger, Log: c.log, Follower: c.ledger, Seal: c.box, Library: libraryAdapter{c.library},
 		ReadPlan: func(name string, data []byte, own map[string]string) (*site.Plan, string, []view.Finding) {
 			checker := lint.Checker{Profiles: profiles.Files, Images: library(c.ledger.State()), Server: explain.server.Addr}
@@ -121,7 +124,10 @@ func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *ap
 		Version: version, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,
 		ImportSheet: importSheet, PlanTexts: c.plans(), Uploads: filepath.Join(c.dir, "uploads"),
 		Health: c.health, Ready: func() view.Health { return c.ready(serving()) },
+		Metrics: c.metrics.Handler(), Debug: profiling(),
 	}
+	c.metrics.Watch(metrics.Gauges{State: c.ledger.State, Followers: side.Followers.Load, Dropped: c.flight.Dropped})
+	return side
 }
 
 // plans are the plans as they were written.

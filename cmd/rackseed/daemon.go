@@ -80,6 +80,8 @@ func (d *daemon) run(ctx context.Context) error {
 		group.Go(func() error { return d.serveDHCP(ctx) })
 		group.Go(func() error { return d.expire(ctx) })
 		group.Go(func() error { return d.recordStrangers(ctx) })
+		group.Go(func() error { return d.tellWebhooks(ctx) })
+		group.Go(func() error { return d.core.metrics.Run(ctx, d.core.ledger) })
 		group.Go(func() error { return d.core.recordLog(ctx) })
 		group.Go(func() error { return d.observer.tally.run(ctx, d.core.ledger.Now) })
 		return group.Wait()
@@ -222,12 +224,12 @@ func (d *daemon) startJobs(ctx context.Context, group *errgroup.Group) error {
 }
 
 func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
-	files := &tftp.Server{Open: d.openBootFile, Log: d.log, Observe: d.observer.tftp, Tap: d.observer.tftpPacket}
+	files := &tftp.Server{Open: d.openBootFile, Log: d.log, Observe: d.observeTFTP, Tap: d.observer.tftpPacket}
 	for _, l := range d.tftp {
 		group.Go(func() error { return files.Serve(ctx, l) })
 	}
 	machine := d.core.machineSide(d.loaders.Lookup, d.opts.pace, d.neighbours(), d.observeHTTP).Handler()
-	machine = d.observer.watch(machine)
+	machine = d.countHTTP(d.observer.watch(machine))
 	for _, l := range d.machine {
 		group.Go(func() error { return serveHTTP(ctx, l, machine, d.log) })
 	}

@@ -81,6 +81,7 @@ func (d *daemon) lookFirst(ctx context.Context) error {
 }
 
 func (d *daemon) observeDHCP(o dhcp.Observation) {
+	d.countDHCP(o)
 	if o.Err != nil {
 		d.log.Debug("dhcp", "interface", o.Link, "client", o.From, "error", o.Err)
 	}

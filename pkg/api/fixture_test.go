@@ -170,8 +170,13 @@ func newWorld(t testing.TB) *world {
 			w.vets++
 			return w.vetoed
 		},
-		Health:    func() view.Health { return w.health },
-		Ready:     func() view.Health { return w.health },
+		Health: func() view.Health { return w.health },
+		Ready:  func() view.Health { return w.health },
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+			_, _ = io.WriteString(w, "rackseed_build_info 1\n")
+		}),
+		Debug:     http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a profile") }),
 		Heartbeat: time.Millisecond,
 	}
 	w.machine, w.routes = machine.Handler(), operator.Handler()

@@ -75,6 +75,8 @@ type Operator struct {
 	// Health says whether the process serves, Ready whether machines could be
 	// installed now.
 	Health, Ready func() view.Health
+	Metrics       http.Handler  // for Prometheus
+	Debug         http.Handler  // profiles, at /debug/; nil means none
 	Heartbeat     time.Duration // of followers; zero means 15 s
 	Followers     atomic.Int64  // of the log, now
 }
@@ -129,6 +131,12 @@ func (h *Operator) Handler() http.Handler {
 	})
 	r.Get("/healthz", h.health(h.Health))
 	r.Get("/readyz", h.health(h.Ready))
+	if h.Metrics != nil {
+		r.Get("/metrics", h.Metrics.ServeHTTP)
+	}
+	if h.Debug != nil {
+		r.Handle("/debug/*", nearby(h.Debug))
+	}
 	if h.Page != nil {
 		r.Handle("/*", h.Page)
 	}
