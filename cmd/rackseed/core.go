@@ -104,7 +104,7 @@ func nonce() string { return rand.Text() }
 func (c *core) machineSide(loaders func(string) ([]byte, bool), pace install.Pace, neighbour neighbours, observe func(api.Served)) *api.Machine {
 	return &api.Machine{
 		Ledger: c.ledger, Compose: c.composer(), Seal: c.box, Loaders: loaders, Images: c.visits.watch(c.library.Handler()),
-		Evidence: evidenceFolder(filepath.Join(c.dir, "evidence")), Log: c.log, Pace: pace, Nonce: nonce, Neighbour: neighbour, Observe: observe,
+		Evidence: evidenceFolder(filepath.Join(c.dir, "evidence")), Log: c.log, Pace: pace, Nonce: nonce, Agent: agentLookup(), Neighbour: neighbour, Observe: observe,
 	}
 }
 
@@ -121,8 +121,9 @@ func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *ap
 		Vet: func(s *site.State, machines []*site.Machine) error {
 			return vet(composer, explain.server.Addr, s, machines)
 		},
-		Version: version, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,
+		Version: version, Flight: c.flight, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,
 		ImportSheet: importSheet, PlanTexts: c.plans(), Uploads: filepath.Join(c.dir, "uploads"),
+		Reveal: passwords{box: c.box}.reveal, CopyLog: c.copyLog,
 		Health: c.health, Ready: func() view.Health { return c.ready(serving()) },
 		Metrics: c.metrics.Handler(), Debug: profiling(),
 	}

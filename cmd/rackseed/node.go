@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rackseed/rackseed/pkg/client"
+	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 )
 
@@ -48,7 +49,7 @@ func newNodeCommand(g *globals) *cobra.Command {
 			})
 		},
 	}
-	c.AddCommand(list, show)
+	c.AddCommand(list, withTimeline(g, show), newNodeTimesCommand(g), newNodePcapCommand(g), newNodeAdoptCommand(g), newNodeSetCommand(g), newNodeRemoveCommand(g), newNodeDiscoverCommand(g), newNodeCablingCommand(g))
 	return c
 }
 
@@ -64,9 +65,17 @@ func printNodes(w io.Writer, nodes []view.Node) error {
 		for _, m := range n.MACs {
 			macs = append(macs, m.String())
 		}
-		rows = append(rows, []string{n.Name, orDash(n.Role), orDash(n.Rack), stateWord(n), since(n.Since, now), orDash(strings.Join(macs, ",")), n.Why})
+		rows = append(rows, []string{n.Name, orDash(n.Role), orDash(n.Rack), stateWord(n), since(n.Since, now), orDash(strings.Join(macs, ",")), whatNow(n)})
 	}
 	return table(w, []string{"NAME", "ROLE", "RACK", "STATE", "FOR", "MAC", "WHAT IT WOULD BE TOLD NOW"}, rows)
+}
+
+// whatNow is what a machine would be told, behind what is known of a stranger.
+func whatNow(n view.Node) string {
+	if n.State == site.PhaseSeen && n.Detail != "" {
+		return n.Detail + ": " + n.Why
+	}
+	return n.Why
 }
 
 func stateWord(n view.Node) string {
@@ -109,6 +118,13 @@ func printNode(w io.Writer, n view.Node) {
 	}
 	if n.Attempt > 0 {
 		line("attempt", fmt.Sprintf("%d, started %s", n.Attempt, n.Started.Local().Format(time.DateTime)))
+	}
+	line("adopted", n.AdoptedBy)
+	if n.Inventory != nil {
+		printFound(w, n.Inventory, line)
+	}
+	for _, f := range n.Cabling {
+		line("cable", f.Text)
 	}
 	for _, d := range n.Deviations {
 		line("deviation", d)
