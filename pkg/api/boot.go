@@ -105,7 +105,7 @@ func (h *Machine) decide(ctx context.Context, method string, id boot.Identity, f
 		served.Name, served.Why = string(d.Action), d.Why
 		return ipxe.Script(ipxe.Boot{Decision: d}, server), served, nil
 	}
-	gaveUp := m.Running() && !install.MayResume(m)
+	gaveUp := d.Action == boot.Hold && m.Running() && !install.MayResume(m)
 	if d.Action != boot.Install && !gaveUp || method == http.MethodHead {
 		return script, served, nil
 	}

@@ -81,6 +81,8 @@ func armed(s *site.State, m *site.Machine, now time.Time, d Decision) Decision {
 func running(s *site.State, m *site.Machine, d Decision) Decision {
 	image, ok := s.ImageByDigest(m.Attempt.Image)
 	switch {
+	case install.Finishing(m):
+		d.Why = fmt.Sprintf("attempt %d had come to its last stage: its system may be complete, and starts from disk; the installer is not started again", m.Attempt.Number)
 	case !ok:
 		d.Action, d.Why = Hold, fmt.Sprintf("attempt %d runs, but its image was removed", m.Attempt.Number)
 	case !install.MayResume(m):

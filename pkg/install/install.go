@@ -230,6 +230,14 @@ func MayResume(m *site.Machine) bool {
 	return m.Running() && m.Attempt.Boots < maxBoots
 }
 
+// Finishing reports whether the last that a running machine said is that its
+// system is on the disk and being completed. If it boots again now, that it
+// was done may have been lost on the way: to install it once more would be a
+// loop. Its first boot tells, or its deadline.
+func Finishing(m *site.Machine) bool {
+	return m.Running() && Stage(m.Attempt.Stage) == StagePost
+}
+
 // GaveUp says why a running machine is not handed the installer again.
 func GaveUp(m *site.Machine) string {
 	return fmt.Sprintf("the installer was started %d times and went away each time, last after stage %q: look at its console and its evidence, then arm it again",

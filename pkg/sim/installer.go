@@ -43,7 +43,7 @@ func (m *Machine) install(ctx context.Context, args []string) error {
 	m.mu.Lock()
 	m.installs++
 	m.mu.Unlock()
-	if m.Fault != LostReport {
+	if !m.has(LostReport) {
 		m.report(ctx, reports, "done", "")
 	}
 	return errReboot
@@ -52,13 +52,13 @@ func (m *Machine) install(ctx context.Context, args []string) error {
 // readAnswer fetches an answer file and the scripts that it names, and gives
 // the URL below which the install reports.
 func (m *Machine) readAnswer(ctx context.Context, answer string) (string, error) {
-	text, err := m.fetch(ctx, answer)
+	text, err := m.fetchPatiently(ctx, answer)
 	if err != nil {
 		return "", fmt.Errorf("the installer waits for its answer file: %w", err)
 	}
 	all := string(text)
 	for _, script := range slices.Compact(slices.Sorted(slices.Values(scriptURL.FindAllString(all, -1)))) {
-		text, err := m.fetch(ctx, script)
+		text, err := m.fetchPatiently(ctx, script)
 		if err != nil {
 			return "", fmt.Errorf("the answer file's own script is missing: %w", err)
 		}
@@ -74,10 +74,10 @@ func (m *Machine) readAnswer(ctx context.Context, answer string) (string, error)
 // stage passes one stage, or meets the machine's fault in it.
 func (m *Machine) stage(ctx context.Context, reports, stage string) error {
 	switch {
-	case m.Fault == AmbiguousDisk && stage == "disk":
+	case m.has(AmbiguousDisk) && stage == "disk":
 		m.report(ctx, reports, "failed", "2 disks match the selector of the system disk, 1 is wanted: /dev/sda WD-A1, /dev/sdb WD-B2; nothing was written")
 		return errReboot
-	case m.Fault == Crash && stage == "packages":
+	case m.has(Crash) && stage == "packages":
 		m.report(ctx, reports, stage, "")
 		m.wait(ctx, packagesTime/2)
 		m.report(ctx, reports, "failed", "package chrony-4.5 does not install: unexpected end of file")
@@ -87,22 +87,21 @@ func (m *Machine) stage(ctx context.Context, reports, stage string) error {
 	spend := stageTime
 	if stage == "packages" {
 		spend = packagesTime
-		switch m.Fault {
-		case SlowDisk:
+		if m.has(SlowDisk) {
 			spend *= 3
-		case Hang:
-			<-ctx.Done()
-			return ctx.Err()
 		}
 	}
 	cut := false
-	if m.Fault == PowerCut && stage == "packages" {
+	if m.has(PowerCut) && stage == "packages" {
 		m.once.Do(func() { cut = true })
 	}
 	if cut {
 		m.wait(ctx, spend/3)
 		m.say("loses power")
 		return errReboot
+	}
+	if m.has(Hang) && stage == "packages" {
+		<-ctx.Done()
 	}
 	if !m.wait(ctx, spend) {
 		return ctx.Err()
@@ -112,7 +111,7 @@ func (m *Machine) stage(ctx context.Context, reports, stage string) error {
 
 // report is never fatal, as in the real answer files.
 func (m *Machine) report(ctx context.Context, reports, stage, detail string) {
-	if err := m.post(ctx, reports+stage, detail); err != nil {
+	if err := m.patiently(ctx, func() error { return m.post(ctx, reports+stage, detail) }); err != nil {
 		m.say("a report was lost", "stage", stage, "error", err)
 	}
 }
@@ -131,6 +130,17 @@ func (m *Machine) answerURL(args []string) (string, error) {
 // maxFetch bounds what a machine takes into its memory.
 const maxFetch = 1 << 30
 
+// errRefused is an answer that another try would not change.
+var errRefused = errors.New("refused")
+
+func (m *Machine) fetchPatiently(ctx context.Context, uri string) (data []byte, err error) {
+	err = m.patiently(ctx, func() error {
+		data, err = m.fetch(ctx, uri)
+		return err
+	})
+	return data, err
+}
+
 func (m *Machine) fetch(ctx context.Context, uri string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, http.NoBody)
 	if err != nil {
@@ -142,7 +152,7 @@ func (m *Machine) fetch(ctx context.Context, uri string) ([]byte, error) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetching %s: %s", uri, resp.Status)
+		return nil, status(resp, fmt.Sprintf("fetching %s", uri))
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxFetch))
 	if err != nil {
@@ -165,7 +175,14 @@ func (m *Machine) post(ctx context.Context, uri, body string) error {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode >= 300 {
-		return fmt.Errorf("reporting: %s", resp.Status)
+		return status(resp, "reporting")
 	}
 	return nil
+}
+
+func status(resp *http.Response, what string) error {
+	if resp.StatusCode < http.StatusInternalServerError {
+		return fmt.Errorf("%s: %s: %w", what, resp.Status, errRefused)
+	}
+	return fmt.Errorf("%s: %s", what, resp.Status)
 }

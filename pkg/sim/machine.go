@@ -56,6 +56,7 @@ type Machine struct {
 	Label    string // the serial number on its case, which the plan has
 	Firmware Firmware
 	Fault    Fault
+	More     []Fault // beside it
 	// NextBoot is what a BMC tells the firmware, asked at every start; nil is
 	// FromNetwork.
 	NextBoot func() Source
@@ -68,6 +69,16 @@ type Machine struct {
 	offered  []string // answer files of the installers that it was handed
 	installs int      // that reached their end
 }
+
+// Faults are all that goes wrong with the machine and its BMC.
+func (m *Machine) Faults() []Fault {
+	if m.Fault == NoFault {
+		return slices.Clone(m.More)
+	}
+	return append([]Fault{m.Fault}, m.More...)
+}
+
+func (m *Machine) has(f Fault) bool { return m.Fault == f || slices.Contains(m.More, f) }
 
 // Offered are the answer files of the installers that the machine was handed,
 // in order: one that was handed out again is there again.
@@ -112,7 +123,7 @@ var errLocal = errors.New("boot from disk")
 // test, network, disk, over and over, as real servers do.
 func (m *Machine) Run(ctx context.Context) {
 	linked := time.Now()
-	if m.Fault == LateLink {
+	if m.has(LateLink) {
 		linked = linked.Add(m.scale(postTime + lateLinkTime))
 	}
 	for m.wait(ctx, postTime) {
@@ -146,7 +157,7 @@ func (m *Machine) start(ctx context.Context) error {
 	switch {
 	case source == FromDisk && m.disk.reports != "":
 		return errLocal
-	case source == FromSetup || source == FromMedium || m.Fault == NoPXE:
+	case source == FromSetup || source == FromMedium || m.has(NoPXE):
 		m.say("waits", "at", source)
 		<-ctx.Done()
 		return ctx.Err()
@@ -159,7 +170,7 @@ func (m *Machine) start(ctx context.Context) error {
 func (m *Machine) runSystem(ctx context.Context) {
 	m.say("starts from disk")
 	deviations := ""
-	if m.Fault == Deviation {
+	if m.has(Deviation) {
 		deviations = "sysctl vm.swappiness is 60, not 10\n"
 	}
 	for m.wait(ctx, osTime) {
@@ -191,6 +202,24 @@ func (m *Machine) wait(ctx context.Context, d time.Duration) bool {
 
 func (m *Machine) say(what string, args ...any) {
 	m.Site.Log.Debug(what, append([]any{"mac", m.MAC}, args...)...)
+}
+
+// patiently tries again for a while, as iPXE and installers do: a daemon that
+// was killed is back in a moment. The simulation keeps a floor, because the
+// daemon does not run faster.
+func (m *Machine) patiently(ctx context.Context, try func() error) error {
+	const tries = 8
+	for n := 1; ; n++ {
+		err := try()
+		if err == nil || n == tries || errors.Is(err, errRefused) || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(max(m.scale(2*time.Second), 250*time.Millisecond)):
+		}
+	}
 }
 
 // http speaks from the address that the machine was given.

@@ -23,12 +23,22 @@ func Rack(at *Site, n int, faults []Fault) []*Machine {
 		if i < len(faults) {
 			m.Fault = faults[i]
 		}
-		if m.Fault == WrongSerial {
-			m.Serial = fmt.Sprintf("RS24STRAY%04d", i+1)
-		}
+		m.mislabel(i)
 		machines[i] = m
 	}
 	return machines
+}
+
+// Curse adds faults to machine i of a rack that has no power yet.
+func Curse(machines []*Machine, i int, faults ...Fault) {
+	machines[i].More = append(machines[i].More, faults...)
+	machines[i].mislabel(i)
+}
+
+func (m *Machine) mislabel(i int) {
+	if m.has(WrongSerial) {
+		m.Serial = fmt.Sprintf("RS24STRAY%04d", i+1)
+	}
 }
 
 // Twins makes the second claimants of the machines that have TwoClaims. No
@@ -36,7 +46,7 @@ func Rack(at *Site, n int, faults []Fault) []*Machine {
 func Twins(machines []*Machine) []*Machine {
 	var twins []*Machine
 	for _, m := range machines {
-		if m.Fault != TwoClaims {
+		if !m.has(TwoClaims) {
 			continue
 		}
 		twin := &Machine{Site: m.Site, MAC: m.MAC, UUID: m.UUID, Serial: m.Serial, Label: m.Label, Firmware: m.Firmware}

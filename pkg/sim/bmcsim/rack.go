@@ -50,14 +50,17 @@ func Rack(n int, common Config, faults ...sim.Fault) []*BMC {
 }
 
 // Behind makes the BMCs of machines, which then have power when their BMCs
-// say so. A machine whose fault is one of a BMC's has a BMC with that fault.
+// say so. A machine's faults that are those of BMCs are its BMC's.
 func Behind(machines []*sim.Machine, common Config) []*BMC {
 	rack := make([]*BMC, len(machines))
 	for i, m := range machines {
 		c := common
 		c.Hardware, c.Machine = Server(m.Serial, m.UUID, m.MAC), Attach(m)
-		if slices.Contains(Faults(), m.Fault) {
-			c.Faults = append([]sim.Fault{m.Fault}, common.Faults...)
+		c.Faults = slices.Clone(common.Faults)
+		for _, f := range m.Faults() {
+			if slices.Contains(Faults(), f) {
+				c.Faults = append(c.Faults, f)
+			}
 		}
 		rack[i] = New(c)
 	}
