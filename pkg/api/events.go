@@ -220,3 +220,13 @@ func writeEvent(w http.ResponseWriter, e site.Event) error {
 	_, err = fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", e.Seq, e.Body.Kind(), data)
 	return err
 }
+
+// copyLog sends the file of the log. Its secrets are sealed, with a key that
+// is not in it.
+func (h *Operator) copyLog(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if err := h.CopyLog(w); err != nil {
+		h.Log.Error("the log was not copied whole", "error", err)
+		panic(http.ErrAbortHandler) // a copy that is cut must not look whole
+	}
+}

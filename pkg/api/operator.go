@@ -54,7 +54,9 @@ type Operator struct {
 	Consoles Consoles // nil where no daemon runs
 	ReadPlan ReadPlan
 	// Vet says why machines that are about to be armed could not be installed.
-	Vet     func(s *site.State, machines []*site.Machine) error
+	Vet func(s *site.State, machines []*site.Machine) error
+	// CopyLog writes the whole log, as it is at one moment.
+	CopyLog func(w io.Writer) error
 	Version string
 	Serving func() view.Serving
 	// Reveal opens what a plan says of a secret; nil opens none.
@@ -128,6 +130,7 @@ func (h *Operator) Handler() http.Handler {
 		r.Delete("/nodes/{name}/recording", h.stopRecording)
 		r.Post("/nodes/{name}/console", h.copyConsole)
 		r.Get("/events", h.events)
+		r.Get("/log", h.copyLog)
 	})
 	r.Get("/healthz", h.health(h.Health))
 	r.Get("/readyz", h.health(h.Ready))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -98,4 +99,17 @@ func (c *Client) FollowQuery(ctx context.Context, q EventQuery) iter.Seq2[site.E
 			}
 		}
 	}
+}
+
+// Log copies the whole log, as it is at one moment.
+func (c *Client) Log(ctx context.Context, to io.Writer) error {
+	resp, err := c.send(ctx, http.MethodGet, "/api/v1/log", nil, nil, "application/octet-stream")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if _, err := io.Copy(to, resp.Body); err != nil {
+		return fmt.Errorf("copying the daemon's log: %w", err)
+	}
+	return nil
 }
