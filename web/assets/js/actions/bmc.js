@@ -74,9 +74,9 @@ export function adoptDialog(app, mac) {
       fill(line, commandLine(command('node', 'adopt', mac, name.value && `--name ${quote(name.value)}`, role.value && `--role ${quote(role.value)}`, rack.value && `--rack ${quote(rack.value)}`)));
     }
     const adopt = async () => {
-      const node = await api.adopt(mac, {name: name.value.trim(), role: role.value.trim(), rack: rack.value.trim() || undefined, by: by()});
+      const node = await api.adopt({who: mac, name: name.value.trim(), role: role.value.trim(), rack: rack.value.trim() || undefined, by: by()});
       close();
-      app.router.go('/nodes/' + encodeURIComponent(node?.name || name.value.trim()));
+      app.router.go('/nodes/' + encodeURIComponent(node.name));
     };
     update();
     return [h('p', null, t('adopt.about', {mac})), field(t('machine.name'), name), field(t('machine.role'), role), field(t('machine.rack'), rack), person(), line, box,

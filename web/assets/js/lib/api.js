@@ -89,7 +89,7 @@ export const timeline = (n) => getIfThere(`/nodes/${name(n)}/timeline`);
 export const batch = (selector) => getIfThere('/batch' + query({selector}));
 /** A page of the log, or of what it says about the machines of a selector. */
 export const events = (values) => get('/events' + query(values));
-export const adopt = (mac, body) => send(`/nodes/${name(mac)}/adopt`, body);
+export const adopt = (body) => send('/nodes', body);
 
 export const arm = (body) => send('/arm', body);
 export const disarm = (body) => send('/disarm', body);

@@ -29,18 +29,30 @@ const underWay = new Set(['armed', 'booting', 'installing']);
  */
 export function latestRun(all, now, job) {
   const machines = [...all];
-  const open = machines.filter((m) => underWay.has(m.state) || (m.state === 'installed' && !m.ended));
-  const past = machines.filter((m) => !open.includes(m) && m.started && m.ended).sort((a, b) => Date.parse(b.ended) - Date.parse(a.ended));
-  if (job && (!job.ended || !open.some((m) => !job.targets.has(m.name)) && (!past.length || past[0].ended <= job.ended || job.targets.has(past[0].name)))) {
-    return runOf(machines.filter((m) => job.targets.has(m.name)), now, job);
+  const open = [];
+  const past = [];
+  for (const m of machines) {
+    if (underWay.has(m.state) || (m.state === 'installed' && !m.ended)) open.push(m);
+    else if (m.started && m.ended) past.push({m, started: Date.parse(m.started), ended: Date.parse(m.ended)});
   }
-  let begin = open.length ? Math.min(...open.map(startOf)) : past.length ? Date.parse(past[0].ended) : now;
-  const together = past.filter((m) => {
-    if (Date.parse(m.ended) < begin - apart) return false;
-    begin = Math.min(begin, Date.parse(m.started));
-    return true;
-  });
+  past.sort((a, b) => b.ended - a.ended);
+  if (job && isLatest(job, open, past[0])) return runOf(machines.filter((m) => job.targets.has(m.name)), now, job);
+  let begin = past.length ? past[0].ended : now;
+  for (const m of open) begin = Math.min(begin, startOf(m));
+  const together = [];
+  for (const p of past) {
+    if (p.ended < begin - apart) break;
+    together.push(p.m);
+    begin = Math.min(begin, p.started);
+  }
   return open.length + together.length ? runOf([...open, ...together], now) : undefined;
+}
+
+/** Whether nothing has been installed since, but by this job. */
+function isLatest(job, open, last) {
+  if (!job.ended) return true;
+  if (open.some((m) => !job.targets.has(m.name))) return false;
+  return !last || job.targets.has(last.m.name) || last.ended <= Date.parse(job.ended);
 }
 
 /**
@@ -53,7 +65,7 @@ export function runOf(machines, now, job) {
   const took = [];
   const working = [];
   for (const m of machines) {
-    if (job && !underWay.has(m.state) && !(m.started >= job.queued)) {
+    if (job && !underWay.has(m.state) && !(Date.parse(m.started) >= Date.parse(job.queued))) {
       if (!job.ended) run.waiting++;
       continue;
     }

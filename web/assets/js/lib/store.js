@@ -29,7 +29,7 @@ export class Store {
   /** @type {import('./run.js').InstallJob | undefined} the latest install by BMC */
   install = undefined;
   seq = 0;
-  live = false;
+  live = true; // until the line is known to be down
   loaded = false;
 
   #listeners = new Set();

@@ -12,7 +12,8 @@ import {command, quote} from '../actions/shell.js';
 import {sentence} from './runstrip.js';
 
 const drawn = 200; // machines in the picture; the slowest of a bigger batch
-const every = 2000;
+const namedInURL = 100;
+const every = 2000; // ms between two looks at what goes on
 
 /** @param {import('../main.js').App} app @param {Record<string, string>} _ @param {URLSearchParams} query */
 export function batchView(app, _, query) {
@@ -45,12 +46,11 @@ export function batchView(app, _, query) {
 
   /** The phases of each machine, by name; empty where no recorder runs. */
   async function recorded(run) {
-    const answer = await api.batch(selector || names(run.machines));
-    const list = answer?.nodes || answer?.machines || [];
-    return new Map(list.map((n) => [n.name || n.node, n.phases || []]));
+    const few = run.machines.length <= namedInURL ? run.machines.map((m) => m.name).join(',') : '';
+    const answer = await api.batch(selector || few);
+    const wanted = new Set(run.machines.map((m) => m.name));
+    return new Map((answer?.runs || []).filter((r) => wanted.has(r.node) && r.phases?.length).map((r) => [r.node, r.phases]));
   }
-
-  const names = (machines) => machines.map((m) => m.name).join(',');
 
   let timer = 0;
   const unsubscribe = app.store.subscribe((change) => {

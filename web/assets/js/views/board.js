@@ -1,5 +1,5 @@
 // The board: every machine in its rack, coloured and labelled by its state.
-import {fill, h, perFrame, setText} from '../lib/dom.js';
+import {fill, h, setText} from '../lib/dom.js';
 import {t} from '../lib/i18n.js';
 import {icon, stateName, states} from '../lib/states.js';
 import {actionBar} from '../actions/bar.js';
@@ -49,13 +49,17 @@ export function boardView(app, _, query) {
     mark(cell.dataset.node);
   });
 
-  const recount = perFrame(() => {
+  let counted = 0;
+  const recount = () => { counted ||= setTimeout(count, 200); }; // a figure that changes faster cannot be read
+
+  function count() {
+    counted = 0;
     const found = new Map();
     for (const m of store.nodes.values()) if (shown(m)) found.set(m.state, (found.get(m.state) || 0) + 1);
     fill(counts, states.filter((s) => found.has(s)).map((s) => h('li', null,
       h('a.count', {href: '/?' + new URLSearchParams({selector: `state=${s}`}), data: {state: s}},
         icon(s), h('strong', null, t('unit.number', {n: found.get(s)})), ' ', stateName(s)))));
-  });
+  }
 
   function shown(m) {
     return !filter.names || filter.names.has(m.name);
@@ -106,7 +110,7 @@ export function boardView(app, _, query) {
     }
     empty.hidden = list.length > 0;
     setText(empty, !store.loaded ? t('board.loading') : store.nodes.size ? t('board.nomatch') : t('board.none'));
-    recount();
+    count();
     bar.update();
     tabStop(stop);
   }
@@ -182,6 +186,7 @@ export function boardView(app, _, query) {
       unsubscribe();
       unbind.forEach((u) => u());
       near.disconnect();
+      clearTimeout(counted);
       strip.close();
       filter.close();
     },

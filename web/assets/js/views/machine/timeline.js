@@ -21,7 +21,8 @@ export function timelinePanel(name) {
     return [
       phases.length ? [gantt([{label: '', phases, marks: marks.filter((m) => inside(m, phases))}], {now: Date.now(), label: t('timeline.picture')}), legend(new Set(phases.map((p) => p.name)))] : null,
       phases.some((p) => p.note) ? h('ul.notes', null, phases.filter((p) => p.note).map((p) => h('li', null, h('strong', null, phaseName(p.name)), ` ${duration(Date.parse(p.end) - Date.parse(p.begin))}: `, p.note))) : null,
-      causes(entries),
+      causes(line.findings || []),
+      line.attempt ? h('p', null, h('a', {href: `/api/v1/nodes/${encodeURIComponent(name)}/pcap?attempt=${line.attempt}`, download: `${name}.pcap`}, t('timeline.pcap'))) : null,
       h('details', null, h('summary', null, t('timeline.entries', {n: entries.length})),
         h('ol.log', null, entries.slice(-shown).reverse().map((e) => h('li', null, h('time', {datetime: e.at}, time(e.at)), h('span.source', {data: {source: e.source}}, e.source), h('span.said', null, entryText(e)))))),
       same];
@@ -32,10 +33,9 @@ const entryText = (e) => [e.what, e.detail, e.cause].filter(Boolean).join(' · '
 
 const inside = (mark, phases) => mark.at >= phases[0].begin && (phases.at(-1).end.startsWith('0001') || mark.at <= phases.at(-1).end);
 
-/** What the recorder understood, each cause once, the newest first. */
-function causes(entries) {
-  const found = new Map();
-  for (const e of entries) if (e.cause) found.set(e.cause, e);
-  if (!found.size) return null;
-  return h('ul.notes', {'aria-label': t('timeline.causes')}, [...found.values()].reverse().slice(0, 5).map((e) => h('li', null, h('time', {datetime: e.at}, time(e.at)), ` ${e.cause}`)));
+/** What the recorder understood, with the next step. @param {any[]} findings */
+function causes(findings) {
+  if (!findings.length) return null;
+  return h('ul.findings', {'aria-label': t('timeline.causes')}, findings.map((f) => h('li', {data: {severity: f.normal ? 'ok' : 'warning'}},
+    h('time', {datetime: f.at}, time(f.at)), ` ${f.cause}`, f.next ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', f.next) : null)));
 }

@@ -1,0 +1,32 @@
+// The language is switched, on every page, and stays.
+import {assert, story} from '../lib.mjs';
+
+const keyLike = /\b(nav|board|state|stage|unit|run|action|machine|batch|plan|start|settings|images|jobs)\.[a-z]/;
+
+await story(async ({page, url}) => {
+  await page.goto(url);
+  await page.waitForSelector('.cell');
+  await page.getByRole('button', {name: '中文'}).click();
+  await page.getByRole('link', {name: '看板'}).first().waitFor();
+  assert.equal(await page.getAttribute('html', 'lang'), 'zh-CN');
+  for (const path of ['', 'batch', 'plan', 'images', 'jobs', 'events', 'report', 'start', 'settings', 'nodes/node-01', 'nowhere']) {
+    await page.goto(url + path);
+    await page.locator('main h1').first().waitFor({state: 'attached'});
+    const text = await page.locator('body').innerText();
+    assert.doesNotMatch(text, keyLike, `${path} shows a key`);
+    assert.match(text, /[\u4e00-\u9fff]/, `${path} has Chinese text`);
+    assert.match(await page.title(), /Rackseed/);
+  }
+  await page.goto(url + 'settings');
+  await page.getByLabel('语言').selectOption('en');
+  await page.getByRole('heading', {name: 'Settings'}).waitFor();
+  assert.equal(await page.getAttribute('html', 'lang'), 'en');
+
+  // the zone of the times
+  await page.getByLabel('Time zone').selectOption('UTC');
+  const utc = await page.getByText('Now it is').innerText();
+  await page.getByLabel('Time zone').selectOption('Asia/Shanghai');
+  assert.notEqual(await page.getByText('Now it is').innerText(), utc);
+  await page.getByLabel('Colours').selectOption('dark');
+  assert.equal(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme), 'dark');
+});
