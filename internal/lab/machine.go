@@ -56,6 +56,7 @@ type Running struct {
 
 	lab  *Lab
 	name string
+	tap  string // its port of the switch
 	qmp  *qmp
 }
 
@@ -82,7 +83,7 @@ func (l *Lab) PowerOn(m Machine) *Running {
 		l.t.Fatalf("controlling %s: %v\n%s", m.Name, err, process.Log.Tail(20))
 	}
 	l.t.Cleanup(control.close)
-	return &Running{Serial: process.Log, Process: process, lab: l, name: m.Name, qmp: control}
+	return &Running{Serial: process.Log, Process: process, lab: l, name: m.Name, tap: tap, qmp: control}
 }
 
 // socketPath is short: a socket's path has at most 107 bytes, and a test's folder may have more.

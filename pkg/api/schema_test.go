@@ -26,6 +26,7 @@ func documents() []any {
 		view.SheetRequest{}, view.SheetResult{}, view.NodeInventory{},
 		view.Job{}, view.JobRequest{}, view.JobChange{}, site.Event{}, view.Health{}, view.Problem{},
 		flight.Timeline{}, flight.Batch{},
+		view.NodeRequest{}, view.NodeChange{}, view.DiscoverRequest{}, view.Cabling{}, view.AdoptedNodes{},
 		view.AdoptRequest{}, view.AdoptResult{}, view.RecordingRequest{}, view.Recording{}, view.Recorded{},
 	}
 }
@@ -34,7 +35,7 @@ func documents() []any {
 func schemasOf(t *testing.T) map[string]any {
 	t.Helper()
 	w := &schemaWriter{t: t, schemas: map[string]any{}, comments: map[string]string{}}
-	for _, dir := range []string{"../view", "../site", "../flight", "../planfile/sheet"} {
+	for _, dir := range []string{"../view", "../site", "../cabling", "../flight", "../planfile/sheet"} {
 		w.read(dir)
 	}
 	for _, doc := range documents() {

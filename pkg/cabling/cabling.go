@@ -358,3 +358,26 @@ func TasksFor(s *site.Settings, n *site.Node) Tasks {
 	}
 	return t
 }
+
+// Port is a port of a machine with what the plan calls it, if it does.
+type Port struct {
+	Name    string
+	Planned site.NIC
+	Found   site.InventoryNIC
+}
+
+// Ports lists the ports of a machine in the order of their inventory.
+func Ports(s *site.State, n *site.Node, i site.Inventory) []Port {
+	nics := s.Settings.NICsOf(n)
+	var out []Port
+	for _, found := range i.NICs {
+		p := Port{Found: found}
+		for _, name := range slices.Sorted(maps.Keys(nics)) {
+			if at, ok := find(nics[name], i.NICs); ok && at.MAC == found.MAC {
+				p.Name, p.Planned = name, nics[name]
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rackseed/rackseed/pkg/boot"
 	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/site"
 )
@@ -137,4 +138,43 @@ func Found(s *site.State, mac site.MAC, node string, i site.Inventory) (bodies [
 		return bodies, fmt.Sprintf("rule %s fits it, but does not adopt it: %v", rule, err)
 	}
 	return append(bodies, adopted...), fmt.Sprintf("rule %s made it %s", rule, wish.Name)
+}
+
+// MayLook refuses to look at a node that is, or is about to be, installed, or
+// for which there is nothing to look with.
+func MayLook(s *site.State, m *site.Machine) error {
+	name, image := m.Node.Name, boot.ImageForDiscovery(s, m.Node)
+	switch {
+	case m.Running():
+		return install.Refusal(fmt.Sprintf("%s is being installed: wait for it, or `rackseed disarm %s` first", name, name))
+	case m.Phase == site.PhaseArmed:
+		return install.Refusal(fmt.Sprintf("%s is armed, and installs when it next boots: `rackseed disarm %s` first", name, name))
+	case m.Phase == site.PhaseHeld:
+		return install.Refusal(fmt.Sprintf("%s is held (%s): `rackseed disarm %s` ends the hold", name, m.Reason, name))
+	case image == "":
+		return install.Refusal("the discovery runs in the kernel of an image, and the plan names none: add discovery: {image: NAME}")
+	}
+	if _, ok := s.Images.Get(image); !ok {
+		return install.Refusal(fmt.Sprintf("the discovery runs in the kernel of image %s, which is not in the library: `rackseed image add FILE.iso --name %s`", image, image))
+	}
+	return nil
+}
+
+// FitsPlan refuses a plan under which adopted nodes that stay would be wrong.
+func FitsPlan(p *site.Plan, kept []site.Node) error {
+	if len(kept) == 0 {
+		return nil
+	}
+	before := map[string]bool{}
+	for _, f := range p.Check() {
+		before[f.ID+f.Message] = true
+	}
+	whole := *p
+	whole.Nodes = append(slices.Clone(p.Nodes), kept...)
+	for _, f := range whole.Check() {
+		if f.Severity == site.SeverityError && !before[f.ID+f.Message] {
+			return install.Refusal(fmt.Sprintf("a node that was adopted does not fit this plan: %s: %s; or write it into the plan, or `rackseed node remove NAME`", f.Message, f.Fix))
+		}
+	}
+	return nil
 }

@@ -78,6 +78,8 @@ type customer struct {
 type settings struct {
 	DHCP      string // server or proxy
 	LocalBoot string // empty means the default
+	Pool      string // of addresses for strangers
+	Discovery bool   // strangers are discovered, and the node's cable is planned
 }
 
 // newCustomer starts `rackseed serve`; in proxy mode a dnsmasq that knows nothing of booting gives out the
@@ -135,6 +137,12 @@ provision:
 {{- with .LocalBoot}}
   local_boot: {{.}}
 {{- end}}
+{{- with .Pool}}
+  pool: {{.}}
+{{- end}}
+{{- if .Discovery}}
+discovery: {strangers: {{if .Pool}}true{{else}}false{{end}}, image: debian13}
+{{- end}}
 networks:
   provision: {subnet: 10.77.0.0/24}
 images:
@@ -145,6 +153,9 @@ nodes:
   - name: ` + node + `
     role: base
     mac: 52:54:00:77:00:21
+{{- if .Discovery}}
+    nics: {nic1: {mac: "52:54:00:77:00:21", switch: leaf-2, port: Eth1/9}}
+{{- end}}
     addresses: {provision: ` + nodeAddr + `}
 `))
 
