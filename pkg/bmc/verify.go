@@ -152,11 +152,12 @@ func (b Boot) String() string {
 
 var errTooLong = errors.New("it took too long")
 
-// until asks again and again, and gives up after limit with errTooLong, or
-// with the error of the last look if that failed.
+// until asks again and again, soon at first and then every poll, and gives up
+// after limit with errTooLong, or with the error of the last look if that
+// failed.
 func until(ctx context.Context, limit, poll time.Duration, look func() (bool, error)) error {
 	end := time.Now().Add(limit)
-	for {
+	for wait := poll / 16; ; wait = min(2*wait, poll) {
 		done, err := look()
 		switch {
 		case done:
@@ -171,7 +172,7 @@ func until(ctx context.Context, limit, poll time.Duration, look func() (bool, er
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(poll):
+		case <-time.After(wait):
 		}
 	}
 }

@@ -24,6 +24,9 @@ const sensorsAtMost = 20 * time.Second
 // and the sensors. What a BMC lacks of it is left out.
 func (d *driver) Inventory(ctx context.Context) (bmc.Inventory, error) {
 	start := time.Now()
+	if err := d.identify(ctx); err != nil {
+		return bmc.Inventory{}, fmt.Errorf("reading the inventory: %w", err)
+	}
 	inventory := bmc.Inventory{BMC: d.known.Firmware}
 	err := d.use(ctx, func(s *session) error {
 		if err := s.readFRU(ctx, &inventory); err != nil {

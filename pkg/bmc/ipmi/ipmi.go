@@ -94,6 +94,10 @@ func Dial(ctx context.Context, t bmc.Target, o Options) (bmc.Driver, error) {
 	if err := d.login(ctx); err != nil {
 		return nil, err
 	}
+	// One that is known is not asked again, except for its inventory.
+	if t.Known.Protocol == bmc.IPMI && t.Known.Firmware != "" {
+		return d, nil
+	}
 	if err := d.identify(ctx); err != nil {
 		_ = d.Close(ctx)
 		return nil, err
