@@ -65,6 +65,10 @@ func sentence(b site.Body) string {
 		return fmt.Sprintf("%s: %s %s, %s", b.Image.Name, b.Image.Distro, b.Image.Version, size(b.Image.Size))
 	case site.StrangerSeen:
 		return fmt.Sprintf("%s %s %s", b.MAC, b.Arch, b.Class)
+	case site.BootLadderStepped:
+		return fmt.Sprintf("%s did not come for its boot file; %s is tried in place of %s", b.Node, b.To, b.From)
+	case site.BootLadderWorked:
+		return fmt.Sprintf("%s came for its boot file by %s", b.Node, b.Rung)
 	case site.LeaseGranted:
 		return fmt.Sprintf("%s to %s until %s", b.Lease.Addr, b.Lease.MAC, clock(b.Lease.Until))
 	case site.Armed:

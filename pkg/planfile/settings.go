@@ -88,6 +88,7 @@ func (d *decoder) provision(n ast.Node) site.Provision {
 		{"dhcp", func(n ast.Node) { p.DHCP = site.DHCPMode(d.text(n, "provision.dhcp")) }},
 		{"pool", func(n ast.Node) { p.Pool = d.addrRange(n, "the pool") }},
 		{"lease_time", func(n ast.Node) { p.LeaseTime = d.duration(n, "lease_time") }},
+		{"full_answer", func(n ast.Node) { p.FullAnswer = d.boolean(n, "full_answer") }},
 		{"local_boot", func(n ast.Node) { p.LocalBoot = site.LocalBoot(d.text(n, "local_boot")) }},
 	})
 	return p

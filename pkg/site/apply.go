@@ -54,6 +54,8 @@ func (s *State) apply(e Event) error {
 		s.Declined.set(b.Addr, b.Until)
 	case JobQueued, JobStep, JobNodeDone, JobEnded, JobResumed, BMCLearned:
 		return s.applyJob(e)
+	case BootLadderStepped, BootLadderWorked:
+		return s.applyLadder(e)
 	case NodeInventoried, StrangerInventoried:
 		return s.applyInventory(e)
 	case BMCAdopted, BMCPasswordIssued, BMCPasswordSettled, BMCForgotten:

@@ -145,6 +145,10 @@ func jobDecoderOf(kind string) (decoder, bool) {
 		return decodeAs[NodeInventoried], true
 	case "claim-refused":
 		return decodeAs[ClaimRefused], true
+	case "boot-ladder-stepped":
+		return decodeAs[BootLadderStepped], true
+	case "boot-ladder-worked":
+		return decodeAs[BootLadderWorked], true
 	case "stranger-inventoried":
 		return decodeAs[StrangerInventoried], true
 	case "bmc-adopted":

@@ -43,13 +43,14 @@ func bodies() []Body {
 	}
 	settings := Settings{
 		Site: "s", Domain: "d", Locale: Locale{"t", "l", "k"}, Access: Access{Root: "sealed:r", SSHKeys: []string{"key"}},
-		Provision: Provision{Network: "provision", DHCP: DHCPServer, Pool: Range{addr, addr}, LeaseTime: time.Hour, LocalBoot: LocalSanboot},
+		Provision: Provision{Network: "provision", DHCP: DHCPServer, Pool: Range{addr, addr}, LeaseTime: time.Hour, LocalBoot: LocalSanboot, FullAnswer: true},
 		Networks: map[string]Network{"provision": {Subnet: netip.MustParsePrefix("10.20.0.0/16"), VLAN: 1, MTU: 9000, Gateway: addr, DNS: []netip.Addr{addr}, NTP: []netip.Addr{addr},
 			Roles: []NetworkRole{NetTenant}, Routes: []Route{{To: netip.MustParsePrefix("10.30.0.0/16"), Via: addr}}, BMCPool: Range{addr, addr}, DefaultRoute: &rotational}},
 		Images: map[string]Medium{"rocky9": {File: "f", SHA256: "aa", Mirror: "http://m"}}, BMC: node.BMC,
 		Roles: map[string]Role{"compute": {Profile: "p", Image: "rocky9", Set: map[string]any{"x": "y"}, Networks: map[string]string{"provision": "bond0"},
 			NICs: node.NICs, Disks: node.Disks, Hardware: hardware, Bonds: map[string]Bond{"bond0": {NICs: []string{"p1"}, Mode: "802.3ad", Options: map[string]string{"miimon": "100"}, MTU: 9000, Fallback: "yes"}}}},
 		OpenStack:    OpenStack{Deployer: "kolla", Release: "2024.1", InternalVIP: addr, ExternalVIP: addr, VirtualRouterID: 51, Registry: "r:4000"},
+		Webhooks:     []Webhook{{URL: "https://h", Secret: SecretRef{Env: "E", File: "F", Sealed: "sealed:x"}, Events: []WebhookEvent{HookDone}, CA: "ca"}},
 		Repositories: map[string]Repository{"site": {URL: "http://m", Key: "k", Images: []string{"rocky9"}, Suite: "trixie"}},
 		Profiles:     map[string]string{"own": "name: own\n"},
 		Discovery:    Discovery{Strangers: true, Image: "rocky9", Wiring: WiringEnforce, Rules: []DiscoveryRule{{Title: "t", Match: DiscoveryMatch{Switch: "leaf-*", Port: "*", Serial: []string{"S*"}, Model: "R*", Disks: 2}, Name: "n-{1}", Role: "compute", Rack: "A{1}"}}},
@@ -65,6 +66,7 @@ func bodies() []Body {
 		PlanApplied{Settings: settings, Digest: "d", Nodes: 1, By: "by"},
 		NodePlanned{Node: node, By: "by"}, NodeUnplanned{Name: "cs-01"},
 		ImageAdded{Image: image}, ImageRemoved{Name: "rocky9"},
+		BootLadderStepped{Node: "cs-01", MAC: mac, From: RungBypass, To: RungFull}, BootLadderWorked{Node: "cs-01", MAC: mac, Rung: RungFull, Model: "m"},
 		StrangerSeen{MAC: mac, Arch: "x86_64", Class: "PXEClient", Hostname: "h"},
 		LeaseGranted{Lease: Lease{MAC: mac, Addr: addr, Until: clock(5), Hostname: "h"}}, LeaseReleased{MAC: mac, Addr: addr}, AddressDeclined{Addr: addr, MAC: mac, Until: clock(6)},
 		Armed{Node: "cs-01", By: "by", Reason: "r", Until: clock(7)}, Disarmed{Node: "cs-01", By: "by", Reason: "r"},
@@ -94,7 +96,7 @@ func bodies() []Body {
 func declaredBodies(t *testing.T) []string {
 	t.Helper()
 	var out []string
-	for _, name := range []string{"event.go", "claim.go", "job.go", "inventory.go", "discovery.go", "access.go"} {
+	for _, name := range []string{"event.go", "claim.go", "job.go", "inventory.go", "discovery.go", "access.go", "ladder.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -89,6 +89,9 @@ type Provision struct {
 	Pool      Range         `json:"pool"`
 	LeaseTime time.Duration `json:"lease_time,omitempty"` // nanoseconds; zero means DefaultLeaseTime
 	LocalBoot LocalBoot     `json:"local_boot,omitempty"`
+	// FullAnswer lets a machine that takes no boot file beside the network's
+	// own DHCP server have its planned address from us, it alone.
+	FullAnswer bool `json:"full_answer,omitempty"`
 }
 
 // DefaultLeaseTime outlives any install, and returns the addresses of a pool

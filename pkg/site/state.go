@@ -21,6 +21,7 @@ type State struct {
 	Declined   Map[netip.Addr, time.Time]
 	Images     Map[string, Image] // by name
 	Strangers  Map[MAC, Stranger]
+	Ladders    Map[MAC, Ladder]
 	Jobs       Map[string, *Job] // by ID
 	JobNodes   Map[JobKey, JobNode]
 	Access     Map[string, BMCAccess] // by node name
@@ -43,6 +44,7 @@ func NewState() *State {
 		Declined:  newMap[netip.Addr, time.Time](),
 		Images:    newMap[string, Image](),
 		Strangers: newMap[MAC, Stranger](),
+		Ladders:   newMap[MAC, Ladder](),
 		Jobs:      newMap[string, *Job](),
 		JobNodes:  newMap[JobKey, JobNode](),
 		Access:    newMap[string, BMCAccess](),
@@ -62,7 +64,7 @@ func NewState() *State {
 func (s *State) Fork() *State {
 	return &State{
 		Seq: s.Seq, Settings: s.Settings, PlanDigest: s.PlanDigest, PlanSeq: s.PlanSeq,
-		Leases: s.Leases.fork(), Declined: s.Declined.fork(), Images: s.Images.fork(), Strangers: s.Strangers.fork(),
+		Leases: s.Leases.fork(), Declined: s.Declined.fork(), Images: s.Images.fork(), Strangers: s.Strangers.fork(), Ladders: s.Ladders.fork(),
 		Jobs: s.Jobs.fork(), JobNodes: s.JobNodes.fork(), Access: s.Access.fork(),
 		machines: s.machines.fork(), byMAC: s.byMAC.fork(), learned: s.learned.fork(), byBMC: s.byBMC.fork(), byUUID: s.byUUID.fork(), bySerial: s.bySerial.fork(),
 		byAddr: s.byAddr.fork(), byToken: s.byToken.fork(), leaseOf: s.leaseOf.fork(),
@@ -154,6 +156,7 @@ type snapshot struct {
 	Declined   map[netip.Addr]time.Time `json:"declined"`
 	Images     []Image                  `json:"images"`
 	Strangers  []Stranger               `json:"strangers"`
+	Ladders    []Ladder                 `json:"ladders,omitempty"`
 	Jobs       []jobRecord              `json:"jobs,omitempty"`
 	Access     map[string]BMCAccess     `json:"bmc_access,omitempty"`
 }
@@ -176,6 +179,7 @@ func (s *State) MarshalJSON() ([]byte, error) {
 		snap.Strangers = append(snap.Strangers, st)
 	}
 	slices.SortFunc(snap.Strangers, func(a, b Stranger) int { return slices.Compare(a.MAC[:], b.MAC[:]) })
+	snap.Ladders = s.ladderRecords()
 	snap.Jobs = s.jobRecords()
 	snap.Access = maps.Collect(s.Access.All())
 	return json.Marshal(snap)
@@ -212,6 +216,9 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	}
 	for _, st := range snap.Strangers {
 		s.Strangers.set(st.MAC, st)
+	}
+	for _, l := range snap.Ladders {
+		s.Ladders.set(l.MAC, l)
 	}
 	s.restoreJobs(snap.Jobs)
 	for node, a := range snap.Access {
