@@ -195,21 +195,38 @@ func (c *Client) AddImage(ctx context.Context, req view.ImageRequest, progress f
 		return view.ImageResult{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	lines := json.NewDecoder(resp.Body)
+	last, err := imageLines(resp.Body, progress)
+	if err != nil || last.Image == nil {
+		return view.ImageResult{}, err
+	}
+	return *last.Image, nil
+}
+
+// VerifyImage has the daemon hash an image again. Nil means that it is what
+// was added.
+func (c *Client) VerifyImage(ctx context.Context, name string, progress func(done, total int64)) error {
+	resp, err := c.send(ctx, http.MethodPost, "/api/v1/images/"+url.PathEscape(name)+"/verify", nil, nil, "application/x-ndjson")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, err = imageLines(resp.Body, progress)
+	return err
+}
+
+// imageLines follows the progress up to the last line.
+func imageLines(body io.Reader, progress func(done, total int64)) (view.ImageLine, error) {
+	lines := json.NewDecoder(body)
 	for {
-		var line struct {
-			Done, Total int64
-			Image       *view.ImageResult
-			Problem     *view.Problem
-		}
+		var line view.ImageLine
 		if err := lines.Decode(&line); err != nil {
-			return view.ImageResult{}, fmt.Errorf("the daemon went away while it took the medium: %w", err)
+			return line, fmt.Errorf("the daemon went away while it read the medium: %w", err)
 		}
 		switch {
 		case line.Problem != nil:
-			return view.ImageResult{}, &Error{*line.Problem}
-		case line.Image != nil:
-			return *line.Image, nil
+			return line, &Error{*line.Problem}
+		case line.Image != nil, line.Verified:
+			return line, nil
 		default:
 			progress(line.Done, line.Total)
 		}
