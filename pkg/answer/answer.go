@@ -6,6 +6,7 @@ package answer
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -50,9 +51,16 @@ type Target struct {
 	Token   string   // the capability of this attempt
 	Root    string   // RootLocked, or a crypt(5) hash, or a mask in its place
 
+	// Syslog is where the installer sends its log; zero means nowhere.
+	Syslog netip.AddrPort
+
 	// Site names the plan's site; what is computed for a node is another at
 	// another site.
 	Site string
+
+	// Wiring is what a wrong cable does to this install; empty leaves the cables
+	// alone.
+	Wiring site.Wiring
 
 	// Medium says that the answer lies on a medium, beside the installer's
 	// own packages: there is no daemon to fetch from or to report to.

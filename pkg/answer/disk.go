@@ -39,7 +39,13 @@ func diskScript(t *Target, use string, more ...variable) (string, error) {
 	for _, v := range more {
 		s.set(v.name, v.name, v.value)
 	}
-	for _, piece := range []string{"report", "evidence", "disk", "disk-clear", use} {
+	pieces := []string{"report", "evidence", "disk", "disk-clear", use}
+	if t.Wiring != "" && !t.Medium {
+		s.set("wiring", "discovery.wiring", string(t.Wiring))
+		s.set("agent_url", "machine side", t.Base+"/boot/discover-"+t.Image.Arch)
+		pieces = []string{"report", "evidence", "disk", "disk-clear", "cabling", use}
+	}
+	for _, piece := range pieces {
 		s.piece(piece)
 	}
 	return s.text()

@@ -7,6 +7,7 @@ package bootplan
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -24,6 +25,9 @@ type Composer struct {
 	Profiles fs.FS // those that ship; a plan brings its own
 	// Root reveals Access.Root for an installer, or gives a mask for people.
 	Root func(site.Secret) (string, error)
+	// Syslog is the port at which the daemon takes the installers' logs; zero
+	// means that it takes none.
+	Syslog uint16
 
 	// rendering is held by one render at a time: answer files of a storm of
 	// machines at once would cost a gigabyte, and save nobody any time.
@@ -75,7 +79,7 @@ func (c *Composer) Script(s *site.State, m *site.Machine, d boot.Decision, mac s
 	if err != nil {
 		return "", err
 	}
-	t.Attempt, t.MAC, t.Base, t.Token = d.Attempt, mac, server.HTTP, token
+	t.Attempt, t.MAC, t.Base, t.Token, t.Syslog = d.Attempt, mac, server.HTTP, token, c.syslog(server.HTTP)
 	args, err := answer.Arguments(t)
 	if err != nil {
 		return "", fmt.Errorf("writing the kernel arguments of %s: %w", m.Node.Name, err)
@@ -130,7 +134,7 @@ func (c *Composer) Answers(s *site.State, n *site.Node, image site.Image, attemp
 	if err != nil {
 		return answer.Answers{}, err
 	}
-	t.Attempt, t.MAC, t.Base, t.Token = attempt, mac, base, token
+	t.Attempt, t.MAC, t.Base, t.Token, t.Syslog = attempt, mac, base, token, c.syslog(base)
 	c.rendering.Lock()
 	defer c.rendering.Unlock()
 	answers, err := answer.Render(t)
@@ -152,7 +156,20 @@ func (c *Composer) Target(s *site.State, n *site.Node, image site.Image) (*answe
 	if err != nil {
 		return nil, fmt.Errorf("opening the root password hash: %w", err)
 	}
-	return &answer.Target{Intent: intent, Image: image, Root: root, Site: s.Settings.Site}, nil
+	return &answer.Target{Intent: intent, Image: image, Root: root, Site: s.Settings.Site, Wiring: wiring(s, n)}, nil
+}
+
+// syslog is where a machine that reaches the daemon at base logs to.
+func (c *Composer) syslog(base string) netip.AddrPort {
+	u, err := url.Parse(base)
+	if err != nil || c.Syslog == 0 {
+		return netip.AddrPort{}
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(addr, c.Syslog)
 }
 
 // imageURL escapes the path: iPXE and firmware split words at blanks, and

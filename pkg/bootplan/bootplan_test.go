@@ -218,3 +218,32 @@ func step(t *rapid.T, s *site.State, m *site.Machine, now time.Time) []site.Body
 	}
 	return nil
 }
+
+// TestInstallersLogToTheDaemon, in the words of each, and only where it
+// listens.
+func TestInstallersLogToTheDaemon(t *testing.T) {
+	s := fold(t, planned(t), epoch,
+		site.ImageAdded{Image: site.Image{Name: "rocky9", Digest: "r9", Family: "rhel", Distro: "rocky", Version: "9.6", Arch: "x86_64", Kernel: "images/pxeboot/vmlinuz", Initrd: "images/pxeboot/initrd.img", Repos: []string{"BaseOS", "AppStream"}}},
+	)
+	m, ok := s.Machine("n1")
+	if !ok {
+		t.Fatal("no such node")
+	}
+	for image, want := range map[string]string{"debian13": " log_host=10.20.0.1 log_port=514 ", "rocky9": " inst.syslog=10.20.0.1:514 "} {
+		i, _ := s.Images.Get(image)
+		d := boot.Decision{Action: boot.Install, Node: m.Node, Attempt: 1, Image: i}
+		for _, port := range []uint16{514, 0} {
+			c := composer()
+			c.Syslog = port
+			for _, when := range []string{"at first", "when its answers were rendered before"} {
+				script, err := c.Script(s, m, d, m.Node.MACs[0], server(), token)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.Contains(script, want) != (port != 0) {
+					t.Errorf("%s, port %d, %s:\n%s", image, port, when, script)
+				}
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package bootplan
 import (
 	"github.com/rackseed/rackseed/pkg/answer"
 	"github.com/rackseed/rackseed/pkg/boot"
+	"github.com/rackseed/rackseed/pkg/cabling"
 	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/site"
 )
@@ -51,4 +52,17 @@ func discovery(d boot.Decision, mac site.MAC, server ipxe.Server, token string) 
 		Decision: d, Args: args, Kernel: imageURL(server, d.Image, d.Image.Kernel), Initrd: imageURL(server, d.Image, d.Image.Initrd),
 		Agent: server.HTTP + AgentPath(d.Image.Arch, true),
 	}
+}
+
+// wiring is what a wrong cable does to an install of a node. Nobody looks
+// where the plan says nothing of its cables.
+func wiring(s *site.State, n *site.Node) site.Wiring {
+	w := s.Settings.Discovery.Wiring
+	switch {
+	case w == site.WiringOff || !cabling.Planned(&s.Settings, n):
+		return ""
+	case w == site.WiringDefault:
+		return site.WiringWarn
+	}
+	return w
 }

@@ -89,6 +89,7 @@ func Init(ctx context.Context) error {
 // live looks, reports, and obeys until it is told to boot again.
 func (a *agent) live(ctx context.Context) {
 	a.machine.loadDrivers(ctx, a.say)
+	random()
 	if !a.connect(ctx) {
 		return
 	}

@@ -87,6 +87,14 @@ func readOnly(device string) error {
 	return unix.IoctlSetPointerInt(int(f.Fd()), unix.BLKROSET, 1)
 }
 
+// random waits for the kernel's random numbers: whoever waits in getrandom has
+// the kernel collect them, and DHCP needs one. Processors without RDRAND have
+// none for minutes otherwise.
+func random() {
+	var b [1]byte
+	_, _ = unix.Getrandom(b[:], 0) // a kernel too old to have it needs nobody to wait
+}
+
 // reboot does not come back.
 func reboot() error {
 	unix.Sync()

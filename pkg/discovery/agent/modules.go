@@ -13,9 +13,9 @@ import (
 )
 
 // wantedDevices are those whose drivers are loaded: storage, network, USB and
-// IPMI controllers by their PCI class, virtual disks and ports, USB disks and
-// ports, SCSI disks, and BMCs.
-var wantedDevices = regexp.MustCompile(`^(?:pci:.*bc(?:01|02|0Csc03|0Csc07)|virtio:d0000000[128]v|usb:.*ic(?:02|08|0A)|scsi:t-0x0[0e]|acpi:IPI0001|vmbus:|xen:v|platform:.*ipmi)`)
+// IPMI controllers by their PCI class, virtual disks, ports and random numbers,
+// USB disks and ports, SCSI disks, and BMCs.
+var wantedDevices = regexp.MustCompile(`^(?:pci:.*bc(?:01|02|0Csc03|0Csc07)|virtio:d0000000[1248]v|usb:.*ic(?:02|08|0A)|scsi:t-0x0[0e]|acpi:IPI0001|vmbus:|xen:v|platform:.*ipmi)`)
 
 // alwaysLoaded have no device that asks for them.
 var alwaysLoaded = []string{"sd_mod", "ipmi_si", "ipmi_ssif", "ipmi_devintf", "efivarfs"}
