@@ -56,6 +56,7 @@ func parts() []part {
 		{"tftp", "TFTP storms", (*bench).tftp},
 		{"http", "a large file by HTTP", (*bench).http},
 		{"boot", "boot storm of 512 machines", (*bench).boot},
+		{"bmc", "power status and power cycle of racks of BMCs", (*bench).bmc},
 	}
 }
 
@@ -87,7 +88,7 @@ func run(ctx context.Context) error {
 	}
 	var o options
 	partList := flag.String("part", strings.Join(names, ","), "parts to run")
-	peerList := flag.String("peers", "", "servers to run beside Rackseed (default all that are installed): kea,dnsmasq,dhcpd,tftpd-hpa,atftpd,nginx")
+	peerList := flag.String("peers", "", "servers to run beside Rackseed (default all that are installed): kea,dnsmasq,dhcpd,tftpd-hpa,atftpd,nginx,ipmipower,redfishtool")
 	flag.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds")
 	flag.StringVar(&o.rackseed, "rackseed", "", "the rackseed binary (default: build ./cmd/rackseed; none leaves it out)")
 	flag.BoolVar(&o.check, "check", false, "exit status 1 when a goal is missed")
