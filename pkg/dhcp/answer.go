@@ -54,6 +54,11 @@ type Answer struct {
 	// Learned says that the node was recognised by its UUID, not by its MAC.
 	Learned bool
 
+	// Rung is how firmware was told of its file beside another server; empty
+	// where that was not the question.
+	Rung    site.BootRung
+	RungWhy string
+
 	Node       string      // empty for a stranger
 	Action     boot.Action // empty when the client did not ask for a boot file
 	FirstStage bool        // the reply names a loader, not a script

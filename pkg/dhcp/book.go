@@ -29,7 +29,8 @@ type Book struct {
 	nodes  map[site.MAC]string
 	ready  []netip.Addr       // found silent before anybody asked, held by nobody
 	place  map[netip.Addr]int // of each address in ready
-	full   time.Time          // the pool had nothing left until then
+	climbs map[site.MAC]climb
+	full   time.Time // the pool had nothing left until then
 }
 
 type hold struct {
@@ -51,6 +52,7 @@ func NewBook() *Book {
 		probes: map[netip.Addr]probe{},
 		nodes:  map[site.MAC]string{},
 		place:  map[netip.Addr]int{},
+		climbs: map[site.MAC]climb{},
 	}
 }
 

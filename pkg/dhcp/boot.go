@@ -5,6 +5,7 @@ import (
 
 	"github.com/rackseed/rackseed/pkg/boot"
 	"github.com/rackseed/rackseed/pkg/ipxe"
+	"github.com/rackseed/rackseed/pkg/site"
 )
 
 // discoveryOff is option 43 with discovery control bit 3 (PXE 2.1 table 2-1):
@@ -55,7 +56,9 @@ func (d *decision) boot(r *Reply) {
 // proxy gives boot files beside the network's own DHCP server.
 func (d *decision) proxy() {
 	q := d.req
+	d.came()
 	switch {
+	case d.fullAnswer():
 	case q.Type == TypeDiscover:
 		d.proxyReply(TypeOffer)
 	case q.Type == TypeRequest && q.ServerID.IsValid() && d.ours(q.ServerID):
@@ -63,6 +66,31 @@ func (d *decision) proxy() {
 	default:
 		d.silent("addresses are the other server's business")
 	}
+}
+
+// fullAnswer serves a machine that takes nothing less as a network's own DHCP
+// server would, and nobody else. It says no to nobody: what the other server
+// promised may be true.
+func (d *decision) fullAnswer() bool {
+	if d.m == nil {
+		return false
+	}
+	rung, _ := d.rung()
+	if _, ok := d.bootFile(); ok && d.climbs() && d.req.Type == TypeDiscover {
+		rung = d.climb()
+	}
+	if rung != site.RungFull {
+		return false
+	}
+	d.server()
+	if d.a.Reply == nil {
+		return true
+	}
+	d.a.Why += "; it takes no boot file beside another server, so it alone is given its address, too"
+	if d.a.Reply.Type == TypeNAK {
+		d.silent("another server may have given it this address")
+	}
+	return true
 }
 
 // bootServer answers at port 4011, where UEFI firmware asks the server whose
@@ -96,27 +124,38 @@ func (d *decision) proxyReply(kind MessageType) {
 		d.silent("no boot file for it: " + d.a.BootWhy)
 		return
 	}
+	d.a.Why = "boot file beside the other server's address"
 	r := d.reply(kind, netip.Addr{})
 	r.BootFile, r.SIAddr, r.MachineID = file, d.cfg.ServerID, q.MachineID
-	r.Class, r.Vendor = classPXE, d.proxyVendor()
-	if q.HTTP() {
-		r.Class, r.Vendor = classHTTP, nil
+	r.Class = classPXE
+	switch {
+	case q.HTTP():
+		r.Class = classHTTP
+	case q.IPXE:
+		r.Vendor = discoveryOff()
+	default:
+		d.proxyFirmware(r)
 	}
-	d.a.Why = "boot file beside the other server's address"
 }
 
-// proxyVendor differs by firmware. A BIOS ROM needs the discovery control, or
-// it looks for boot servers; UEFI is better off without it: it then asks
-// port 4011, which works where the merging of two offers does not.
-func (d *decision) proxyVendor() []byte {
-	if item := d.bootItem(); item != nil {
-		return item
+// proxyFirmware tells PXE firmware of its file in the way that it takes.
+func (d *decision) proxyFirmware(r *Reply) {
+	rung, bios := site.RungPlain, !d.req.HasArch || d.req.Arch == ipxe.ArchBIOS
+	if bios {
+		rung = site.RungBypass
 	}
-	bios := !d.req.HasArch || d.req.Arch == ipxe.ArchBIOS
-	if bios || d.req.IPXE {
-		return discoveryOff()
+	if d.climbs() {
+		rung = d.climb()
+		d.a.Why += " (" + string(rung) + ", " + d.a.RungWhy + ")"
 	}
-	return nil
+	switch item := d.bootItem(); {
+	case item != nil:
+		r.Vendor = item
+	case rung == site.RungBypass, d.req.BootServer && bios:
+		r.Vendor = discoveryOff()
+	case rung == site.RungBootServer && !d.req.BootServer:
+		r.BootFile = ""
+	}
 }
 
 // bootItem echoes the boot server type of a PXE discovery question.

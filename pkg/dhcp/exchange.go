@@ -148,6 +148,12 @@ func (e *exchange) finish(err error) {
 	if a.Learned {
 		s.book.Learn(q.MAC, a.Node)
 	}
+	if a.Reply != nil && a.Rung != "" && q.Type == TypeDiscover {
+		s.book.Offered(q.MAC, a.Rung, e.now)
+	}
+	if q.IPXE {
+		s.book.Came(q.MAC)
+	}
 	if a.Reply != nil {
 		err = e.send()
 	} else if err == nil {
