@@ -82,7 +82,7 @@ func biosOfPlan(s *site.State) func(node string) (map[string]string, error) {
 func (d *daemon) media(t bmc.Target, name string) (string, error) {
 	i, err := d.core.library.Lookup(name)
 	if err != nil {
-		return "", fmt.Errorf("%w: `rackseed image list` shows what there is", err)
+		return "", err // it names the next step
 	}
 	return d.baseFor(hostOf(t.Address)) + i.ISOPath(), nil
 }

@@ -19,26 +19,37 @@ import (
 // bmcs gives the place's nodes simulated BMCs, whose machines are on.
 func (p *place) bmcs() []*bmcsim.BMC {
 	p.t.Helper()
-	p.t.Setenv("DAEMON_TEST_BMC", "rackseed")
 	// A daemon that is killed does not log out, so there are sessions for all its lives.
 	rack := bmcsim.Rack(3, bmcsim.Config{On: true, Transition: 50 * time.Millisecond, Sessions: 64})
-	front, err := bmcsim.Serve(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 30, byte(os.Getpid()), byte(places.Load()) * 8}), 0), rack...)
+	front, err := bmcsim.Serve(netip.AddrPortFrom(bmcNetwork(), 0), rack...)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(front.Close)
+	p.name(front.Addresses)
+	return rack
+}
+
+// bmcNetwork is where the BMCs of the newest place are, clear of its hosts.
+func bmcNetwork() netip.Addr {
+	return netip.AddrFrom4([4]byte{127, 30, byte(os.Getpid()), byte(places.Load()) * 8})
+}
+
+// name puts the addresses of BMCs into the plan.
+func (p *place) name(addresses []netip.AddrPort) {
+	p.t.Helper()
+	p.t.Setenv("DAEMON_TEST_BMC", "rackseed")
 	data, err := os.ReadFile(p.plan)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	text := strings.Replace(string(data), "nodes:\n", "bmc: {protocol: redfish, username: admin, password: {env: DAEMON_TEST_BMC}}\nnodes:\n", 1)
-	for i, a := range front.Addresses {
+	for i, a := range addresses {
 		text = strings.Replace(text, fmt.Sprintf(".1.%d}}", i+1), fmt.Sprintf(".1.%d}, bmc: {address: %q}}", i+1, a), 1)
 	}
 	if err := os.WriteFile(p.plan, []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	return rack
 }
 
 // TestKillInTheMiddleOfACycle kills the daemon as soon as it has recorded
