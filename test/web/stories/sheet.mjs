@@ -16,6 +16,11 @@ await story(async ({page, url}) => {
   await chooser.setFiles({name: '资产表.csv', mimeType: 'text/csv', buffer: Buffer.from(sheet)});
   const report = page.getByRole('region', {name: /Sheet/}).first();
   await report.waitFor();
+  // what the sheet leaves open is named with what decides it
+  await report.getByText('say which network it is', {exact: false}).waitFor();
+  await report.getByLabel('Columns', {exact: false}).fill('管理IP=provision');
+  await report.getByRole('button', {name: 'Read it again'}).click();
+  await report.getByText('extra-01', {exact: false}).first().waitFor();
   const said = await report.innerText();
   assert.match(said, /D3/, 'the bad cell is named by its place');
   assert.match(said, /52:54:00:aa:00/, 'and shown');

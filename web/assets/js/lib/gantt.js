@@ -29,7 +29,7 @@ export function gantt(rows, o) {
   const scale = (width - left - 8) / Math.max(1, end - origin);
   const height = rows.length * rowHeight + axisHeight;
   const ticks = axis(end - origin, (width - left) / 110);
-  const drawing = svg('svg.gantt', {viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': o.label},
+  const drawing = svg('svg.gantt', {viewBox: `0 0 ${width} ${height}`, role: rows.some((r) => r.href) ? 'group' : 'img', 'aria-label': o.label},
     ticks.map((at) => {
       const x = left + at * scale;
       return [svg('line.tick', {x1: x, x2: x, y1: 0, y2: height - axisHeight}),

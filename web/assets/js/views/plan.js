@@ -23,7 +23,7 @@ export function planView(app) {
   let bad = new Map();
 
   const open = dropZone(t('plan.open'), '.yaml,.yml', async (file) => load(await file.text()));
-  const take = dropZone(t('plan.sheet'), '.xlsx,.csv', importSheet);
+  const take = dropZone(t('plan.sheet'), '.xlsx,.csv', (file) => importSheet(file));
   const element = h('div.page', null, h('h1', null, t('nav.plan')), h('p.lead', null, t('plan.about')),
     h('div.drops', null, open, take), sheet,
     h('div.edit', null, numbers, editor), findings, box, person(),
@@ -85,10 +85,11 @@ export function planView(app) {
     editor.scrollTop = Math.max(0, (line - 8) * parseFloat(getComputedStyle(editor).lineHeight));
   }
 
-  async function importSheet(file) {
+  async function importSheet(file, decided = {}) {
     setText(box, '');
-    const result = await api.importSheet({name: file.name, sheet: await base64(file), plan: editor.value});
-    fill(sheet, sheetReport(file.name, result, () => { fill(sheet); return load(result.text); }));
+    const result = await api.importSheet({name: file.name, sheet: await base64(file), plan: editor.value, ...decided});
+    result.asked = decided;
+    fill(sheet, sheetReport(file.name, result, () => { fill(sheet); return load(result.text); }, (more) => importSheet(file, more)));
   }
 
   const draft = sessionStorage.getItem('rackseed.draft'); // that the first minute made of a sheet

@@ -110,9 +110,9 @@ export class RackElement {
   }
 
   #cell(m, u) {
-    const cell = {icon: icon(m.state), name: h('span.name', null, m.name), text: h('span.text'), bar: h('span.bar', {'aria-hidden': 'true'})};
+    const cell = {icon: icon(m.state), name: h('span.name', null, m.name), hidden: h('span.visually-hidden'), text: h('span.text'), bar: h('span.bar', {'aria-hidden': 'true'})};
     cell.link = h('a.cell', {href: '/nodes/' + encodeURIComponent(m.name), data: {node: m.name}, tabindex: this.#stop === m.name ? '0' : '-1'},
-      u ? h('span.u', {'aria-hidden': 'true'}, u) : null, cell.icon, cell.name, cell.text, cell.bar);
+      u ? h('span.u', {'aria-hidden': 'true'}, u) : null, cell.icon, cell.name, cell.hidden, cell.text, cell.bar);
     this.#cells.set(m.name, cell);
     this.#paint(cell, m);
     return h('li', null, cell.link);
@@ -125,7 +125,7 @@ export class RackElement {
     const text = stateText(m);
     if (cell.text.textContent !== text) {
       cell.text.textContent = text;
-      link.setAttribute('aria-label', [m.name, m.u && t('board.unit', {u: m.u}), stateName(m.state), text !== stateName(m.state) && text].filter(Boolean).join(', '));
+      cell.hidden.textContent = ['', m.u && t('board.unit', {u: m.u}), text !== stateName(m.state) && stateName(m.state), ''].filter((x) => x === '' || x).join(', ');
     }
     const hint = m.reason || m.detail || '';
     if (link.title !== hint) link.title = hint;

@@ -83,15 +83,15 @@ const report = (findings) => h('ul.findings', null, findings.map((f) => h('li', 
 
 function sheetStep(app) {
   const shown = h('div');
-  const take = async (file) => {
-    const plan = (await api.plan()) || '';
-    const result = await api.importSheet({name: file.name, sheet: await base64(file), plan});
+  const take = async (file, decided = {}) => {
+    const result = await api.importSheet({name: file.name, sheet: await base64(file), plan: await api.plan(), ...decided});
+    result.asked = decided;
     fill(shown, sheetReport(file.name, result, async () => {
       sessionStorage.setItem('rackseed.draft', result.text);
       app.router.go('/plan');
-    }));
+    }, (more) => take(file, more)));
   };
-  return step(t('start.sheet'), h('p', null, t('start.sheetabout')), dropZone(t('plan.sheet'), '.xlsx,.csv', take), shown, h('p', null, h('a', {href: '/plan'}, t('start.write'))));
+  return step(t('start.sheet'), h('p', null, t('start.sheetabout')), dropZone(t('plan.sheet'), '.xlsx,.csv', (file) => take(file)), shown, h('p', null, h('a', {href: '/plan'}, t('start.write'))));
 }
 
 function checkStep() {
