@@ -88,26 +88,39 @@ func Need(t testing.TB, programs ...string) {
 // Start runs a BMC until the test ends.
 func Start(t testing.TB, c Config) *BMC {
 	t.Helper()
+	b := &BMC{Dir: t.TempDir(), Address: freeUDP(t), console: freeTCP(t)}
+	b.run(t, b.prepare(t, c))
+	return b
+}
+
+// Prepare lays out a BMC at an address that this process need not have, and
+// gives the arguments with which the caller starts ipmi_sim there. Its console
+// is at the TCP port of the same number.
+func Prepare(t testing.TB, address string, c Config) (args []string) {
+	t.Helper()
+	b := &BMC{Dir: t.TempDir(), Address: address, console: address}
+	return b.prepare(t, c)
+}
+
+func (b *BMC) prepare(t testing.TB, c Config) (args []string) {
+	t.Helper()
 	Need(t, "ipmi_sim")
-	dir := t.TempDir()
-	b := &BMC{Dir: dir, Address: freeUDP(t), console: freeTCP(t)}
 	if c.Chassis == "" {
-		c.Chassis = filepath.Join(dir, "program")
+		c.Chassis = filepath.Join(b.Dir, "program")
 		write(t, c.Chassis, 0o755, program)
 	}
 	for _, d := range []string{"chassis", "state"} {
-		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+		if err := os.Mkdir(filepath.Join(b.Dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write(t, filepath.Join(dir, "lan.conf"), 0o600, b.config(c))
-	write(t, filepath.Join(dir, "emu"), 0o600, `mc_setbmc 0x20
+	write(t, filepath.Join(b.Dir, "lan.conf"), 0o600, b.config(c))
+	write(t, filepath.Join(b.Dir, "emu"), 0o600, `mc_setbmc 0x20
 mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
 sel_enable 0x20 1000 0x0a
 mc_enable 0x20
 `+c.Commands+"\n")
-	b.run(t)
-	return b
+	return []string{"-n", "-c", filepath.Join(b.Dir, "lan.conf"), "-f", filepath.Join(b.Dir, "emu"), "-s", filepath.Join(b.Dir, "state")}
 }
 
 func (b *BMC) config(c Config) string {
@@ -133,14 +146,14 @@ user 2 true "%s" "%s" admin 10 none md2 md5 straight
 }
 
 // run starts the program and waits until it answers.
-func (b *BMC) run(t testing.TB) {
+func (b *BMC) run(t testing.TB, args []string) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(b.Dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.CommandContext(t.Context(), "ipmi_sim", "-n", "-c", filepath.Join(b.Dir, "lan.conf"), "-f", filepath.Join(b.Dir, "emu"), "-s", filepath.Join(b.Dir, "state"))
+	cmd := exec.CommandContext(t.Context(), "ipmi_sim", args...)
 	cmd.Dir = b.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -23,8 +23,8 @@ const (
 // TestDebianInstallsItself is the product's promise in one piece: a machine with an empty disk and network
 // boot, one command, and a tuned system that runs from its disk and that the daemon knows.
 func TestDebianInstallsItself(t *testing.T) {
-	s := newSite(t)
-	disk := emptyDisk(t, s.Dir())
+	s := newSite(t, "", oneNode())
+	disk := emptyDisk(t, s.Dir(), "disk", 12<<30)
 	install := s.server.Start(s.binary, "install", node, "--no-power", "--reason", "end-to-end test", "--state", s.state)
 	s.waitState(t, "armed", time.Minute)
 
@@ -39,7 +39,7 @@ func TestDebianInstallsItself(t *testing.T) {
 	}
 	t.Logf("ready %.0f s after power-on", time.Since(start).Seconds())
 	s.isReady(t)
-	s.isTuned(t, ctx)
+	s.isTuned(t, ctx, node, nodeAddr)
 
 	t.Run("SecondNetworkBoot", func(t *testing.T) {
 		before := s.show(t)
@@ -69,10 +69,10 @@ func (s *site) isReady(t *testing.T) {
 }
 
 // isTuned logs in with the key of the plan and asks the kernel, not the daemon.
-func (s *site) isTuned(t *testing.T, ctx context.Context) {
+func (s *site) isTuned(t *testing.T, ctx context.Context, name, addr string) {
 	t.Helper()
 	for _, check := range []struct{ command, want string }{
-		{"hostname --fqdn", node + "." + domain},
+		{"hostname --fqdn", name + "." + domain},
 		{"sysctl -n vm.swappiness", "10"},
 		{"sysctl -n net.core.somaxconn", "4096"},
 		{"ulimit -n", "65536"},
@@ -82,7 +82,7 @@ func (s *site) isTuned(t *testing.T, ctx context.Context) {
 		{"readlink /etc/localtime | sed s,.*zoneinfo/,,", "Asia/Shanghai"},
 		{"passwd -S root | cut -d' ' -f2", "L"},
 	} {
-		out, err := s.ssh(ctx, check.command)
+		out, err := s.ssh(ctx, addr, check.command)
 		if got := strings.TrimSpace(out); err != nil || got != check.want {
 			t.Errorf("on the node, %s says %q (error %v), want %q", check.command, got, err, check.want)
 		}

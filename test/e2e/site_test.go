@@ -38,7 +38,9 @@ type site struct {
 	key    string // file of the private key whose public half is in the plan
 }
 
-func newSite(t *testing.T) *site {
+// newSite brings a site up whose plan has these nodes, in YAML, and besides
+// them what settings say.
+func newSite(t *testing.T, settings string, nodes ...string) *site {
 	t.Helper()
 	lab.Need(t, "qemu-system-x86_64", "xorriso", "apt-ftparchive", "dpkg-scanpackages", "ssh")
 	s := &site{Lab: lab.New(t), binary: build(t), state: t.TempDir()}
@@ -48,7 +50,7 @@ func newSite(t *testing.T) *site {
 	public := s.newKey(t)
 	iso := medium(t)
 	s.rackseed(t, "image", "add", iso, "--name", "debian13")
-	daemon := s.server.Start(s.binary, "serve", "--plan", s.writePlan(t, filepath.Base(iso), public),
+	daemon := s.server.Start(s.binary, "serve", "--plan", s.writePlan(t, filepath.Base(iso), public, settings, nodes),
 		"--interface", lab.Interface, "--state", s.state)
 	t.Cleanup(func() { s.keepLog(t) })
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -98,6 +100,11 @@ func (s *site) newKey(t *testing.T) (authorized string) {
 	return strings.TrimSpace(string(public))
 }
 
+// oneNode is the plan's entry of node.
+func oneNode() string {
+	return fmt.Sprintf("{name: %s, role: base, mac: %q, addresses: {provision: %s}}", node, nodeMAC(), nodeAddr)
+}
+
 // local_boot exit has iPXE say on the console that it sends the machine to its
 // disk; by default a BIOS machine is given no boot file, and nothing is said.
 var plan = template.Must(template.New("plan").Parse(`site: e2e
@@ -113,14 +120,12 @@ images:
   debian13: {file: {{.ISO}}}
 roles:
   base: {profile: base, image: debian13}
+{{.Settings}}
 nodes:
-  - name: {{.Node}}
-    role: base
-    mac: {{.MAC}}
-    addresses: {provision: {{.Addr}}}
-`))
+{{range .Nodes}}  - {{.}}
+{{end}}`))
 
-func (s *site) writePlan(t *testing.T, iso, key string) (path string) {
+func (s *site) writePlan(t *testing.T, iso, key, settings string, nodes []string) (path string) {
 	t.Helper()
 	path = filepath.Join(s.Dir(), "site.yaml")
 	file, err := os.Create(path)
@@ -129,7 +134,7 @@ func (s *site) writePlan(t *testing.T, iso, key string) (path string) {
 	}
 	defer file.Close()
 	err = plan.Execute(file, map[string]any{
-		"Domain": domain, "Key": key, "ISO": iso, "Node": node, "MAC": nodeMAC(), "Addr": nodeAddr,
+		"Domain": domain, "Key": key, "ISO": iso, "Settings": settings, "Nodes": nodes,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -138,9 +143,9 @@ func (s *site) writePlan(t *testing.T, iso, key string) (path string) {
 }
 
 // emptyDisk is sparse.
-func emptyDisk(t *testing.T, dir string) (path string) {
+func emptyDisk(t *testing.T, dir, name string, size int64) (path string) {
 	t.Helper()
-	path = filepath.Join(dir, "disk.img")
+	path = filepath.Join(dir, name+".img")
 	if err := os.RemoveAll(path); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +154,7 @@ func emptyDisk(t *testing.T, dir string) (path string) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if err := file.Truncate(12 << 30); err != nil {
+	if err := file.Truncate(size); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -211,10 +216,10 @@ func (s *site) waitState(t *testing.T, want string, within time.Duration) {
 }
 
 // ssh runs a command on the node as root, in a login session, where limits are in force.
-func (s *site) ssh(ctx context.Context, command string) (string, error) {
+func (s *site) ssh(ctx context.Context, addr, command string) (string, error) {
 	out, err := s.server.Command(ctx, "ssh", "-i", s.key, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
 		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60",
-		"root@"+nodeAddr, command).CombinedOutput()
+		"root@"+addr, command).CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("ssh: %w", err)
 	}
