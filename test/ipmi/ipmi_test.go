@@ -105,12 +105,13 @@ const bootTime = time.Minute
 func TestMachineBootsWhatItsBMCIsTold(t *testing.T) {
 	m := newMachine(t)
 	b := ipmisim.Start(t, ipmisim.Config{Chassis: serve(t, m)})
-	d, err := ipmi.Dial(t.Context(), bmc.Target{Address: b.Address, Username: ipmisim.User, Password: ipmisim.Password}, ipmi.Options{})
+	d, err := ipmi.Dial(t.Context(), bmc.Target{Address: b.Address, Username: ipmisim.User, Password: ipmisim.Password}, ipmi.Options{Timeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.Close(t.Context()) })
 	var want []string
+	asked := 0
 	step := func(device bmc.Device, action bmc.PowerAction, from string) {
 		t.Helper()
 		if device != "" {
@@ -130,6 +131,15 @@ func TestMachineBootsWhatItsBMCIsTold(t *testing.T) {
 		if got := m.serial.boots(); !slices.Equal(got, want) {
 			t.Fatalf("the machine booted %q, want %q", got, want)
 		}
+		// What it says is one thing, what came from it on the wire another.
+		now, err := m.asked()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if came := now > asked; came != (from == fromNetwork) {
+			t.Fatalf("after %q and %s its firmware asked the network %d times", device, action, now-asked)
+		}
+		asked = now
 	}
 	step("", bmc.ActionOn, fromDisk)
 	step(bmc.DevicePXE, bmc.ActionCycle, fromNetwork)

@@ -3,8 +3,10 @@ package ipmi_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net"
 	"os"
 	"os/exec"
@@ -103,6 +105,7 @@ func (m *machine) on() error {
 	cmd := exec.Command("qemu-system-x86_64", "-accel", "tcg", "-machine", "q35,graphics=off", "-m", "64", "-nodefaults", "-display", "none", "-monitor", "none",
 		"-serial", "stdio", "-qmp", "unix:"+m.dir+"/qmp,server=on,wait=off",
 		"-netdev", "user,id=n0,restrict=on,tftp="+m.dir+"/tftp,bootfile=boot",
+		"-object", fmt.Sprintf("filter-dump,id=wire,netdev=n0,file=%s/wire-%d", m.dir, m.starts),
 		"-device", fmt.Sprintf("virtio-net-pci,netdev=n0,id=net0,bootindex=%d", network),
 		"-drive", "if=none,id=d0,format=raw,file="+m.dir+"/disk",
 		"-device", fmt.Sprintf("virtio-blk-pci,drive=d0,id=disk0,bootindex=%d", disk))
@@ -215,6 +218,50 @@ func (m *machine) set(parameter, value string) error {
 		return m.reset()
 	}
 	return nil
+}
+
+// asked is how often PXE firmware has asked the wire for an address so far, as
+// the machine's packets show.
+func (m *machine) asked() (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for i := range m.starts {
+		data, err := os.ReadFile(fmt.Sprintf("%s/wire-%d", m.dir, i))
+		if err != nil {
+			return 0, err
+		}
+		for frame := range frames(data) {
+			if isPXEDiscover(frame) {
+				n++
+			}
+		}
+	}
+	return n, nil
+}
+
+// frames are the packets of a capture file in the format of libpcap, as this
+// computer writes it. The last one may be half written.
+func frames(data []byte) iter.Seq[[]byte] {
+	const header, record = 24, 16
+	return func(yield func([]byte) bool) {
+		for rest := data[min(header, len(data)):]; len(rest) >= record; {
+			length := int(binary.NativeEndian.Uint32(rest[8:]))
+			if len(rest) < record+length || !yield(rest[record:record+length]) {
+				return
+			}
+			rest = rest[record+length:]
+		}
+	}
+}
+
+// isPXEDiscover looks for a DHCPDISCOVER (RFC 2132, option 53) of the vendor
+// class PXEClient in an Ethernet frame with an IPv4 header of 20 bytes.
+func isPXEDiscover(frame []byte) bool {
+	const ethernet, ip = 14, 20
+	return len(frame) > ethernet+ip+8 && frame[ethernet] == 0x45 && frame[ethernet+9] == 17 &&
+		binary.BigEndian.Uint16(frame[ethernet+ip+2:]) == 67 &&
+		bytes.Contains(frame, []byte("PXEClient")) && bytes.Contains(frame, []byte{53, 1, 1})
 }
 
 // text is what the machine says.
