@@ -34,7 +34,7 @@ type Options struct {
 	Shy     bool          // a console that somebody else has open is not taken over
 }
 
-func (o Options) withDefaults() (Options, error) {
+func (o Options) withDefaults() Options {
 	if o.Timeout == 0 {
 		o.Timeout = 2 * time.Second
 	}
@@ -44,14 +44,16 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Idle == 0 {
 		o.Idle = 45 * time.Second
 	}
-	if o.Recipes == nil {
-		book, err := recipe.Builtin()
-		if err != nil {
-			return o, err
-		}
-		o.Recipes = book
+	return o
+}
+
+// recipes are read when they are asked for: reading them takes longer than
+// asking a rack for its power.
+func (o Options) recipes() (*recipe.Book, error) {
+	if o.Recipes != nil {
+		return o.Recipes, nil
 	}
-	return o, nil
+	return recipe.Builtin()
 }
 
 // driver is a login to one BMC. Its methods wait for one another, because a
@@ -73,10 +75,7 @@ var errClosed = errors.New("the session is closed")
 
 // Dial logs in to a BMC with cipher suite 17 or 3, and finds out its make.
 func Dial(ctx context.Context, t bmc.Target, o Options) (bmc.Driver, error) {
-	o, err := o.withDefaults()
-	if err != nil {
-		return nil, err
-	}
+	o = o.withDefaults()
 	address, err := hostPort(t.Address)
 	if err != nil {
 		return nil, err

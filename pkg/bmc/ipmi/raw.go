@@ -18,8 +18,12 @@ import (
 // raws are the ways of recipes that send IPMI requests.
 func (d *driver) raws() []recipe.Way {
 	machine := recipe.Machine{Manufacturer: d.known.Manufacturer, Model: d.known.Model, Firmware: d.known.Firmware}
+	book, err := d.options.recipes()
+	if err != nil {
+		return nil // a test reads the built-in ones; the standard's ways remain
+	}
 	var ways []recipe.Way
-	for _, w := range d.options.Recipes.Boot(machine) {
+	for _, w := range book.Boot(machine) {
 		if w.Kind == recipe.KindRaw {
 			ways = append(ways, w)
 		}
