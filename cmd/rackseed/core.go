@@ -42,9 +42,11 @@ type core struct {
 	box     *seal.Box
 	library *image.Library
 	flight  *flight.Recorder
-	visits  *accessLog
-	metrics *metrics.Metrics
-	outlook outlook // of jobs; before the runner is made
+	// syslogPort is where installers' logs are received; zero means nowhere.
+	syslogPort uint16
+	visits     *accessLog
+	metrics    *metrics.Metrics
+	outlook    outlook // of jobs; before the runner is made
 }
 
 // openCore opens a state directory, and makes it at first use. It is private
@@ -94,7 +96,7 @@ func (c *core) close() error { return errors.Join(c.library.Close(), c.store.Clo
 
 // composer writes answer files as installers get them.
 func (c *core) composer() *bootplan.Composer {
-	return &bootplan.Composer{Profiles: profiles.Files, Root: c.box.Open}
+	return &bootplan.Composer{Profiles: profiles.Files, Root: c.box.Open, Syslog: c.syslogPort}
 }
 
 // nonce makes each attempt's token unique.

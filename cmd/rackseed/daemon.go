@@ -23,6 +23,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/image"
 	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/syslog"
 	"github.com/rackseed/rackseed/pkg/tftp"
 	"github.com/rackseed/rackseed/pkg/view"
 	"github.com/rackseed/rackseed/web"
@@ -48,6 +49,7 @@ type daemon struct {
 	jobs      *job.Runner
 	note      atomic.Value // string: why DHCP is silent, if it is
 	observer  *observer
+	syslog    *syslog.Receiver // nil when it is off, or its port is taken
 }
 
 // bootFiles are the first-stage loaders.
@@ -83,6 +85,7 @@ func (d *daemon) run(ctx context.Context) error {
 		group.Go(func() error { return d.tellWebhooks(ctx) })
 		group.Go(func() error { return d.core.metrics.Run(ctx, d.core.ledger) })
 		group.Go(func() error { return d.core.recordLog(ctx) })
+		group.Go(func() error { return d.serveSyslog(ctx) })
 		group.Go(func() error { return d.observer.tally.run(ctx, d.core.ledger.Now) })
 		return group.Wait()
 	})
@@ -163,6 +166,9 @@ func (d *daemon) openSockets(ctx context.Context) error {
 	if err := d.openOperator(ctx); err != nil {
 		return err
 	}
+	if err := d.openSyslog(ctx); err != nil {
+		return err
+	}
 	if d.mode == site.DHCPOff {
 		return nil
 	}
@@ -210,6 +216,9 @@ func (d *daemon) closeSockets() {
 	for _, t := range d.tftp {
 		_ = t.Close() // likewise
 	}
+	if d.syslog != nil {
+		d.syslog.Close() // likewise
+	}
 }
 
 func (d *daemon) startJobs(ctx context.Context, group *errgroup.Group) error {
@@ -233,7 +242,7 @@ func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
 	for _, l := range d.machine {
 		group.Go(func() error { return serveHTTP(ctx, l, machine, d.log) })
 	}
-	x := &explainer{server: d.server(), mode: d.mode}
+	x := &explainer{server: d.server(), mode: d.mode, syslog: d.core.syslogPort}
 	side := d.core.operatorSide(d.serving, x)
 	side.Page, side.Jobs = web.Handler(), d.jobs
 	for _, l := range d.operator {

@@ -29,6 +29,7 @@ type explainer struct {
 	server ipxe.Server
 	mode   site.DHCPMode // empty means what the plan says
 	box    *seal.Box
+	syslog uint16 // port that installers log to; zero means none
 }
 
 // tokenMask stands where the token of a running attempt would: whoever reads
@@ -36,7 +37,7 @@ type explainer struct {
 const tokenMask = "TOKEN"
 
 func (x *explainer) compose(secrets bool) *bootplan.Composer {
-	c := &bootplan.Composer{Profiles: profiles.Files, Root: x.box.Open}
+	c := &bootplan.Composer{Profiles: profiles.Files, Root: x.box.Open, Syslog: x.syslog}
 	if !secrets {
 		c.Root = x.masked
 	}

@@ -82,6 +82,10 @@ func kickstartArgs(t *Target, d dialect) ([]string, error) {
 		"rd.net.timeout.carrier=60", "rd.net.timeout.dhcp=60", "rd.net.dhcp.retry=5", "inst.waitfornet=60",
 		"inst.text", "inst.noninteractive", "inst.ks.sendmac", "inst.ks.sendsn", "inst.nosave=all_ks", "inst.geoloc=0",
 	)
+	if t.Syslog.IsValid() {
+		// All generations speak TCP to it (anaconda writes "@@" into its rsyslog.conf).
+		args = append(args, "inst.syslog="+t.Syslog.String())
+	}
 	if d.fpiToTail {
 		args = append(args, "fpi_to_tail=off")
 	}

@@ -53,6 +53,10 @@ func preseedArgs(t *Target) ([]string, error) {
 	if t.MAC != (site.MAC{}) {
 		args = append(args, "BOOTIF=01-"+t.MAC.Hyphens())
 	}
+	if t.Syslog.IsValid() {
+		// By UDP (rootskel's syslogd).
+		args = append(args, "log_host="+t.Syslog.Addr().String(), fmt.Sprintf("log_port=%d", t.Syslog.Port()))
+	}
 	args = append(args, "hostname="+w.kernel("name", t.Intent.Node))
 	if t.Intent.Domain != "" {
 		args = append(args, "domain="+w.kernel("domain", t.Intent.Domain))
