@@ -112,6 +112,7 @@ func (a *agent) live(ctx context.Context) {
 			a.say("%s", why)
 			return
 		case order == "report":
+			last = why
 			a.report(ctx)
 		}
 		if why != last {

@@ -82,7 +82,7 @@ func (m Machine) diskSerial(dir, place string) string {
 }
 
 var (
-	pciPart  = regexp.MustCompile(`/([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/`)
+	pciPart  = regexp.MustCompile(`/([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])`)
 	ataPart  = regexp.MustCompile(`/(ata[0-9]+)/`)
 	scsiPart = regexp.MustCompile(`/host([0-9]+)/.*/([0-9]+):([0-9]+):([0-9]+):([0-9]+)(?:/|$)`)
 	nvmePart = regexp.MustCompile(`/nvme[0-9]+/nvme[0-9]+(?:c[0-9]+)?n([0-9]+)$`)
@@ -92,7 +92,7 @@ var (
 // byPath is the name that udev's path_id gives a disk, for the ways that
 // disks of servers are attached in; empty for others.
 func (m Machine) byPath(place string) string {
-	all := pciPart.FindAllStringSubmatch(place+"/", -1)
+	all := pciPart.FindAllStringSubmatch(place, -1)
 	if len(all) == 0 {
 		return ""
 	}

@@ -40,7 +40,7 @@ func (m Machine) nic(name, dir string) site.InventoryNIC {
 	if mac, err := site.ParseMAC(m.line(dir + "address")); err == nil {
 		n.MAC = mac
 	}
-	if all := pciPart.FindAllStringSubmatch(m.place(dir+"device")+"/", -1); len(all) > 0 {
+	if all := pciPart.FindAllStringSubmatch(m.place(dir+"device"), -1); len(all) > 0 {
 		n.Path = all[len(all)-1][1]
 	}
 	// The kernel refuses to say while a port is switched off.
