@@ -31,6 +31,14 @@ type Machine struct {
 	Firmware     string // of the BMC
 }
 
+// String is its name for people.
+func (m Machine) String() string {
+	if name := strings.TrimSpace(m.Manufacturer + " " + m.Model); name != "" {
+		return name
+	}
+	return "this make"
+}
+
 // Book is a list of recipes; earlier ones are preferred.
 type Book struct {
 	Recipes []Recipe `yaml:"recipes"`
@@ -359,7 +367,7 @@ func (b *Book) Translate(m Machine, c Concept, value string, attributes map[stri
 			}
 		}
 	}
-	return Setting{}, fmt.Errorf("no recipe knows what %s %s calls %s: set its attribute by name", m.Manufacturer, m.Model, c)
+	return Setting{}, fmt.Errorf("no recipe knows what %s calls %s: set its attribute by name", m, c)
 }
 
 // Serves reports whether the way is for a device and a duration.
