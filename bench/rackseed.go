@@ -66,7 +66,7 @@ func (d rackseedDaemon) start(ctx context.Context) (*rig, error) {
 	if d.leases() {
 		mode = "server"
 	}
-	args := []string{"serve", "--state", d.state, "--interface", serverIf, "--dhcp", mode, "--i-own-this-lan", "--http-port", "80", "--operator", ""}
+	args := []string{"serve", "--state", d.state, "--interface", serverIf, "--dhcp", mode, "--i-own-this-lan", "10.77.0.0/16", "--http-port", "80", "--operator", ""}
 	if d.w.files != "" {
 		loaders, err := d.loaders()
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/dhcp"
+	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/tftp"
 )
 
@@ -28,6 +29,23 @@ func (d *daemon) countDHCP(o dhcp.Observation) {
 func (d *daemon) observeTFTP(t tftp.Transfer) {
 	d.core.metrics.TFTP(t.Outcome.String(), t.Bytes)
 	d.observer.tftp(t)
+	if d.dhcp != nil && t.Outcome != tftp.Refused {
+		d.came(d.observer.whose(t.Client.Addr()))
+	}
+}
+
+// came notes that a machine takes its boot file, so that the ladder stays
+// where it is.
+func (d *daemon) came(w whom) {
+	if w.mac != (site.MAC{}) {
+		d.dhcp.Came(w.mac)
+		return
+	}
+	if m, ok := d.core.ledger.State().Machine(w.node); ok {
+		for _, mac := range m.Node.MACs {
+			d.dhcp.Came(mac)
+		}
+	}
 }
 
 // countHTTP notes the requests of machines.

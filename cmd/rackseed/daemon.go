@@ -47,6 +47,7 @@ type daemon struct {
 	operator  []net.Listener
 	strangers chan site.StrangerSeen
 	jobs      *job.Runner
+	wire      wire         // what is heard of other DHCP servers
 	note      atomic.Value // string: why DHCP is silent, if it is
 	observer  *observer
 	syslog    *syslog.Receiver // nil when it is off, or its port is taken
@@ -136,6 +137,9 @@ func (d *daemon) prepare() error {
 	}
 	if missing := d.loaders.Missing(); len(missing) > 0 {
 		d.log.Warn("some boot loaders are missing; machines that need them cannot boot: `rackseed doctor` says how to get them", "missing", strings.Join(missing, " "))
+	}
+	if err := d.checkOwnLAN(); err != nil {
+		return err
 	}
 	d.strangers = make(chan site.StrangerSeen, 256)
 	d.note.Store("")
@@ -244,6 +248,7 @@ func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
 	}
 	x := &explainer{server: d.server(), mode: d.mode, syslog: d.core.syslogPort}
 	side := d.core.operatorSide(d.serving, x)
+	side.ResumeDHCP = d.resume
 	side.Page, side.Jobs = web.Handler(), d.jobs
 	for _, l := range d.operator {
 		h := side.Handler()

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"syscall"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/rackseed/rackseed/pkg/dhcp"
 	"github.com/rackseed/rackseed/pkg/ipxe"
@@ -55,31 +52,6 @@ func (d *daemon) announce() {
 	}
 }
 
-func (d *daemon) lookFirst(ctx context.Context) error {
-	if d.mode != site.DHCPServer || d.opts.ownLAN || d.look == nil {
-		return nil
-	}
-	d.note.Store("listening for other DHCP servers before the first answer")
-	for _, l := range d.links {
-		if l.name == "" {
-			continue
-		}
-		d.log.Info("listening for other DHCP servers before the first answer", "interface", l.name)
-		found, err := d.look(ctx, l.name)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("listening for other DHCP servers on %s: %w", l.name, err)
-		}
-		if len(found) > 0 {
-			return &exitError{exitRefused, fmt.Errorf("%w, on %s: %s. Serve beside it with --dhcp proxy, move to a network of your own, or, if this network is yours, add --i-own-this-lan",
-				errForeign, l.name, strings.Join(found, "; "))}
-		}
-	}
-	return nil
-}
-
 func (d *daemon) observeDHCP(o dhcp.Observation) {
 	d.countDHCP(o)
 	if o.Err != nil {
@@ -116,22 +88,6 @@ func holderOf(err error, proto string, port int) error {
 		return err
 	}
 	return fmt.Errorf("%w (%s port %d is held by %s: stop it, or choose another port)", err, proto, port, holder)
-}
-
-// lookForServers lists the DHCP servers on a wire, in words.
-func lookForServers(ctx context.Context, iface string) ([]string, error) {
-	servers, err := survey.Foreign(ctx, iface)
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, s := range servers {
-		if s.Proxy {
-			continue // it gives no addresses: ours do not collide with it
-		}
-		found = append(found, fmt.Sprintf("%s (MAC %s) offers %s", s.ServerID, s.MAC, s.Offered))
-	}
-	return found, nil
 }
 
 // openProbers opens a prober for each interface with addresses to give from
@@ -171,41 +127,4 @@ func (d *daemon) openProbers(ctx context.Context) (closeAll func()) {
 			p.Close()
 		}
 	}
-}
-
-// watchForServers stops giving new addresses as soon as another server
-// speaks: somebody moved a cable, or switched something on.
-func (d *daemon) watchForServers(ctx context.Context) error {
-	if d.mode != site.DHCPServer || d.opts.ownLAN || d.dhcp == nil {
-		return nil
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	for _, l := range d.links {
-		if l.name == "" {
-			continue
-		}
-		w, err := survey.Listen(l.name)
-		if err != nil {
-			d.log.Warn("nobody watches for other DHCP servers", "interface", l.name, "error", err)
-			continue
-		}
-		group.Go(func() error { return w.Run(ctx, d.heardServer) })
-	}
-	return group.Wait()
-}
-
-func (d *daemon) heardServer(s survey.DHCPServer) {
-	if s.Proxy {
-		return
-	}
-	for _, l := range d.links {
-		if l.addr == s.ServerID {
-			return
-		}
-	}
-	note := fmt.Sprintf("another DHCP server, %s (MAC %s), speaks on this network: nothing new is given; restart when it is gone", s.ServerID, s.MAC)
-	if d.note.Swap(note) != note {
-		d.log.Error(note)
-	}
-	d.dhcp.RenewOnly(true)
 }

@@ -34,7 +34,7 @@ type serveOptions struct {
 	dhcpPort   int
 	bootPort   int // proxyDHCP's second port, 4011
 	pace       install.Pace
-	ownLAN     bool
+	ownLAN     string // the subnet, in so many words
 	verbose    bool
 }
 
@@ -69,7 +69,7 @@ other DHCP servers on the wire, and refuses to start if there is one.`,
 	f.Uint16Var(&o.tftpPort, "tftp-port", 69, "TFTP port")
 	f.IntVar(&o.dhcpPort, "dhcp-port", 67, "DHCP port; another one serves relays that follow RFC 8357")
 	f.IntVar(&o.bootPort, "boot-port", 4011, "second port of proxyDHCP")
-	f.BoolVar(&o.ownLAN, "i-own-this-lan", false, "serve addresses even where another DHCP server answers")
+	f.StringVar(&o.ownLAN, "i-own-this-lan", "", "`SUBNET` of the plan whose every address is yours to give: serve it even where another DHCP server answers")
 	f.Float64Var((*float64)(&o.pace), "pace", 1, "divide every deadline by this, for simulated machines that are so much faster than real ones")
 	_ = f.MarkHidden("pace") // it is defined
 	f.BoolVar(&o.verbose, "verbose", false, "log every decision")

@@ -77,10 +77,13 @@ type Operator struct {
 	// Health says whether the process serves, Ready whether machines could be
 	// installed now.
 	Health, Ready func() view.Health
-	Metrics       http.Handler  // for Prometheus
-	Debug         http.Handler  // profiles, at /debug/; nil means none
-	Heartbeat     time.Duration // of followers; zero means 15 s
-	Followers     atomic.Int64  // of the log, now
+	// ResumeDHCP gives addresses again that were withheld because of another
+	// server, if that is gone. Nil where no daemon runs.
+	ResumeDHCP func(context.Context) error
+	Metrics    http.Handler  // for Prometheus
+	Debug      http.Handler  // profiles, at /debug/; nil means none
+	Heartbeat  time.Duration // of followers; zero means 15 s
+	Followers  atomic.Int64  // of the log, now
 }
 
 // maxPlan bounds a plan's text: 16,000 nodes written out one by one take
@@ -129,6 +132,7 @@ func (h *Operator) Handler() http.Handler {
 		r.Put("/nodes/{name}/recording", h.startRecording)
 		r.Delete("/nodes/{name}/recording", h.stopRecording)
 		r.Post("/nodes/{name}/console", h.copyConsole)
+		r.Post("/dhcp/resume", h.resumeDHCP)
 		r.Get("/events", h.events)
 		r.Get("/log", h.copyLog)
 	})
