@@ -114,6 +114,10 @@ func (b *mediaBoot) still(err error) error {
 	if !b.left.Inserted {
 		return err
 	}
+	if errors.Is(err, context.Canceled) {
+		// Not wrapped: that it was cancelled is not all that there is to say.
+		return fmt.Errorf("cancelled; %s is still in the drive: `rackseed media eject` takes it out", b.url)
+	}
 	return fmt.Errorf("%w; %s is still in the drive: `rackseed media eject` takes it out", err, b.url)
 }
 
