@@ -82,6 +82,7 @@ func (d *daemon) run(ctx context.Context) error {
 		group.Go(func() error { return d.watchForServers(ctx) })
 		group.Go(func() error { return d.serveDHCP(ctx) })
 		group.Go(func() error { return d.expire(ctx) })
+		group.Go(func() error { return d.keepAnswers(ctx) })
 		group.Go(func() error { return d.recordStrangers(ctx) })
 		group.Go(func() error { return d.tellWebhooks(ctx) })
 		group.Go(func() error { return d.core.metrics.Run(ctx, d.core.ledger) })

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -40,8 +42,12 @@ func TestInstall(t *testing.T) {
 				t.Errorf("it said:\n%s", out)
 			}
 			for name, want := range c.states {
-				if n := p.node(name); n.State != want || n.Attempt != 1 {
+				n := p.node(name)
+				if n.State != want || n.Attempt != 1 {
 					t.Errorf("%s is %s at attempt %d, want %s", name, n.State, n.Attempt, want)
+				}
+				if want == site.PhaseFailed {
+					p.answersAreKept(t, name)
 				}
 			}
 		})
@@ -61,4 +67,28 @@ func (p *place) power(t *testing.T, faults []sim.Fault) {
 		sim.PowerOn(ctx, rack)
 	}()
 	t.Cleanup(func() { stop(); <-ended })
+}
+
+// answersAreKept: what the installer of a failed attempt was told is evidence,
+// without what would let somebody else ask for it.
+func (p *place) answersAreKept(t *testing.T, name string) {
+	t.Helper()
+	file := name + "-attempt1-answers.txt"
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for e, err := range p.client().Follow(ctx, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept, ok := e.Body.(site.EvidenceStored); ok && kept.File == file {
+			break
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(p.state, "evidence", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "# ---- preseed.cfg") || !strings.Contains(string(text), "/report/TOKEN") || answerPath.Match(text) {
+		t.Errorf("the answers of %s are kept as\n%s", name, text)
+	}
 }
