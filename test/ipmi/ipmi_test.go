@@ -4,12 +4,8 @@ package ipmi_test
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,12 +14,9 @@ import (
 	"github.com/rackseed/rackseed/pkg/bmc/ipmi"
 )
 
-// chassisSocket is where the chassis program finds the machine.
-const chassisSocket = "RACKSEED_TEST_CHASSIS"
-
 func TestMain(m *testing.M) {
-	if socket := os.Getenv(chassisSocket); socket != "" {
-		if err := chassisProgram(socket, os.Args[1:], os.Stdout); err != nil {
+	if done, err := ipmisim.ChassisProgram(); done {
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -32,79 +25,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// chassisProgram hands its arguments to the test and prints the answer.
-func chassisProgram(socket string, args []string, out io.Writer) error {
-	conn, err := net.Dial("unix", socket)
-	if err != nil {
-		return err
-	}
-	if _, err := io.WriteString(conn, strings.Join(args, "\n")); err != nil {
-		return err
-	}
-	if err := conn.(*net.UnixConn).CloseWrite(); err != nil {
-		return err
-	}
-	answer, err := io.ReadAll(conn)
-	if err != nil {
-		return err
-	}
-	text, ok := strings.CutPrefix(string(answer), "ok\n")
-	if !ok {
-		return fmt.Errorf("the machine: %s", answer)
-	}
-	_, err = io.WriteString(out, text)
-	return err
-}
-
-// serve lets the chassis program drive the machine, and returns the program.
-func serve(t *testing.T, m *machine) string {
-	t.Helper()
-	socket := filepath.Join(m.dir, "chassis")
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			request, _ := io.ReadAll(conn)
-			answer, err := m.chassis(strings.Split(string(request), "\n"))
-			if err != nil {
-				answer = err.Error()
-			} else {
-				answer = "ok\n" + answer
-			}
-			_, _ = io.WriteString(conn, answer)
-			_ = conn.Close()
-		}
-	}()
-	t.Cleanup(func() {
-		_ = l.Close()
-		<-done
-	})
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(m.dir, "program")
-	script := fmt.Sprintf("#!/bin/sh\n%s=%s exec %s \"$@\"\n", chassisSocket, socket, self)
-	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return program
-}
-
 // bootTime is how long an emulated machine may take to boot.
 const bootTime = time.Minute
 
 func TestMachineBootsWhatItsBMCIsTold(t *testing.T) {
 	m := newMachine(t)
-	b := ipmisim.Start(t, ipmisim.Config{Chassis: serve(t, m)})
+	b := ipmisim.Start(t, ipmisim.Config{Chassis: ipmisim.ServeChassis(t, m.dir, m.chassis)})
 	d, err := ipmi.Dial(t.Context(), bmc.Target{Address: b.Address, Username: ipmisim.User, Password: ipmisim.Password}, ipmi.Options{Timeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
