@@ -10,7 +10,7 @@ SUMMARY := $(GO) run ./hack/testsummary
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check-reproducible loaders agent demo test test-packages race lint vuln fuzz bench e2e clean
+.PHONY: help build check-reproducible loaders agent demo test test-packages race lint vuln fuzz bench e2e e2e-rack clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ bench: loaders ## load beside the peers (dnsmasq, Kea, nginx), printed as ratios
 e2e: loaders agent ## real unattended installs in QEMU; artifacts/ keeps their logs
 	@hack/debian-packages.sh clients firmware install
 	@hack/e2e.sh
+
+e2e-rack: loaders ## two machines installed by their BMCs alone, one of them twice: an hour
+	@hack/debian-packages.sh clients firmware install bmc
+	@E2E_RACK=1 hack/e2e.sh -run TestRackInstallsItself
 
 clean: ## remove what make made
 	rm -rf rackseed .cache artifacts

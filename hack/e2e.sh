@@ -1,5 +1,5 @@
 #!/bin/sh
-# e2e.sh: the tests that take minutes each: real unattended installs. Their logs land in artifacts/.
+# e2e.sh [FLAG...]: the tests that take minutes each: real unattended installs. Their logs land in artifacts/.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p artifacts
@@ -7,4 +7,4 @@ if [ ! -d test/e2e ]; then
 	echo "SKIP e2e: test/e2e does not exist yet"
 	exit 0
 fi
-ARTIFACTS=$PWD/artifacts go test -tags e2e -json -count=1 -p 1 -timeout 60m ./test/e2e/... | go run ./hack/testsummary
+ARTIFACTS=$PWD/artifacts go test -tags e2e -json -count=1 -p 1 -timeout 75m "$@" ./test/e2e/... | go run ./hack/testsummary
