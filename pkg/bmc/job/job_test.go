@@ -305,6 +305,9 @@ func TestRefused(t *testing.T) {
 			{view.JobRequest{Verb: "power", Args: []string{"off"}, Selector: "rack=Z"}, "selects no node"},
 			{view.JobRequest{Verb: "power", Args: []string{"off"}, Selector: "bare"}, "bare has no BMC in the plan"},
 			{view.JobRequest{Verb: "power", Args: []string{"off"}, Selector: "a,b"}, "b is being installed, and power off would break that"},
+			{view.JobRequest{Verb: "bootdev", Args: []string{"set", "pxe", "verify"}, Selector: "b"}, "b is being installed, and bootdev set pxe verify would break that"},
+			{view.JobRequest{Verb: "bios", Args: []string{"set", "reset"}, Selector: "b"}, "b is being installed, and bios set reset would break that"},
+			{view.JobRequest{Verb: "media", Args: []string{"insert", "rocky9", "boot"}, Selector: "b"}, "b is being installed, and media insert rocky9 boot would break that"},
 			{view.JobRequest{Verb: "power", Args: []string{"status"}, Selector: "a,c", Pin: "aa"}, "the certificate of one BMC"},
 			{view.JobRequest{Resume: "j9"}, "there is no job j9"},
 		} {
