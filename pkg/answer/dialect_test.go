@@ -1,7 +1,6 @@
 package answer
 
 import (
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -118,35 +117,3 @@ func TestPackageNames(t *testing.T) {
 }
 
 // TestScriptsOfDisksParse looks at what only mirrors, layouts and Kylin have.
-func TestScriptsOfDisksParse(t *testing.T) {
-	texts := map[string]string{}
-	for _, image := range []site.Image{anacondas()[8], debian("12")} {
-		target := target(t, image)
-		target.Intent.Disks = site.Disks{System: named(1, 2), OSD: named(3), OSDPolicy: site.OSDZap}
-		target.Intent.Layout = volumes()
-		for _, f := range render(t, target).Files {
-			if d, err := readKickstart(string(f.Data)); f.Name == "ks.cfg" && err == nil {
-				for _, s := range d.sections {
-					texts[s.header] = s.body
-				}
-			} else if strings.HasSuffix(f.Name, ".sh") {
-				texts[f.Name] = string(f.Data)
-			}
-		}
-	}
-	delete(texts, "%packages --excludeWeakdeps")
-	for name, text := range texts {
-		for _, check := range [][]string{{"bash", "-n"}, {"dash", "-n"}, {"busybox", "sh", "-n"}, {"shellcheck", "-S", "warning", "-s", "sh", "-"}} {
-			t.Run(name+"/"+check[0], func(t *testing.T) {
-				if _, err := exec.LookPath(check[0]); err != nil {
-					t.Skipf("needs %s: apt install %[1]s", check[0])
-				}
-				cmd := exec.Command(check[0], check[1:]...)
-				cmd.Stdin = strings.NewReader(text)
-				if out, err := cmd.CombinedOutput(); err != nil {
-					t.Errorf("%v\n%s", err, out)
-				}
-			})
-		}
-	}
-}

@@ -2,14 +2,10 @@ package answer
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"text/template"
@@ -80,10 +76,10 @@ func cast(t testing.TB) map[string]*profile.Intent {
 // Parts that are the same in all stand there by the name of their file: put in
 // its place, it gives the answer byte for byte.
 func TestRoles(t *testing.T) {
-	elide, whole := elision(t)
+	parts := embedded(t)
 	check := func(t *testing.T, name, text string) {
-		short := elide.Replace(text)
-		if whole.Replace(short) != text {
+		short := parts.leftOut(text)
+		if parts.putBack(short) != text {
 			t.Errorf("%s: what is left out does not give the whole", name)
 		}
 		golden(t, filepath.Join("roles", name), short)
@@ -105,83 +101,6 @@ func TestRoles(t *testing.T) {
 			check(t, role+"-"+family, b.String())
 			if family == "el9" || family == "debian13" {
 				check(t, role+"-bundle-"+family, bundle(t, target))
-			}
-		}
-	}
-}
-
-// elision puts the names of pieces in place of their texts, longer ones
-// first.
-func elision(t *testing.T) (elide, whole *strings.Replacer) {
-	t.Helper()
-	files, err := fs.Glob(pieces, "scripts/*.sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	type piece struct{ name, text string }
-	var all []piece
-	for _, f := range files {
-		text, err := fs.ReadFile(pieces, f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, piece{f, string(text)})
-	}
-	slices.SortFunc(all, func(a, b piece) int { return cmp.Compare(len(b.text), len(a.text)) })
-	var there, back []string
-	for _, p := range all {
-		name := "[pkg/answer/" + p.name + "]\n"
-		there = append(there, p.text, name, indented(p.text), "      "+name)
-		back = append(back, "      "+name, indented(p.text), name, p.text)
-	}
-	return strings.NewReplacer(there...), strings.NewReplacer(back...)
-}
-
-// indented is a text as it stands in a document of YAML.
-func indented(text string) string {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		if line != "\n" {
-			b.WriteString("      ")
-		}
-		b.WriteString(line)
-	}
-	return b.String()
-}
-
-// TestScriptsOfRolesParse has every script of every role read by two shells,
-// and what has most in it by shellcheck.
-func TestScriptsOfRolesParse(t *testing.T) {
-	for role, intent := range cast(t) {
-		for family, image := range families() {
-			target := target(t, image)
-			target.Intent = intent
-			tune, err := tuneScript(target)
-			if err != nil {
-				t.Fatal(err)
-			}
-			verify, err := verifyScript(target)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for name, text := range map[string]string{"tune": tune, "verify": verify, "bundle": bundle(t, target)} {
-				checks := [][]string{{"bash", "-n"}, {"dash", "-n"}}
-				if name != "tune" && (role == "compute" && family == "el9" || role == "hyperconverged" && family == "debian13") {
-					checks = append(checks, []string{"shellcheck", "-S", "warning", "-s", "sh", "-"})
-				}
-				for _, check := range checks {
-					t.Run(strings.Join([]string{role, family, name, check[0]}, "/"), func(t *testing.T) {
-						t.Parallel()
-						if _, err := exec.LookPath(check[0]); err != nil {
-							t.Skipf("needs %s: apt install %[1]s", check[0])
-						}
-						cmd := exec.Command(check[0], check[1:]...)
-						cmd.Stdin = strings.NewReader(text)
-						if out, err := cmd.CombinedOutput(); err != nil {
-							t.Errorf("%v\n%s", err, out)
-						}
-					})
-				}
 			}
 		}
 	}

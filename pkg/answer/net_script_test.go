@@ -72,6 +72,7 @@ func image(family, version string) site.Image {
 // ports is taken away, what is for others stays, and a second run finds
 // nothing to do.
 func TestInstallersNetworkGoes(t *testing.T) {
+	t.Parallel()
 	const nm, ifcfg = "/etc/NetworkManager/system-connections/", "/etc/sysconfig/network-scripts/"
 	profiles := map[string]string{
 		nm + "ens1.nmconnection":                           "[connection]\ntype=ethernet\ninterface-name=ens1\n",
@@ -111,6 +112,7 @@ func TestInstallersNetworkGoes(t *testing.T) {
 	} {
 		for _, shell := range shells(t) {
 			t.Run(tt.name+"/"+shell[0], func(t *testing.T) {
+				t.Parallel()
 				root := t.TempDir()
 				for name, text := range profiles {
 					putFile(t, root+name, text)
@@ -222,36 +224,5 @@ func removeFile(t *testing.T, path string) {
 	t.Helper()
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestNetworkScriptsParse(t *testing.T) {
-	for _, image := range []site.Image{image("rhel", "9"), image("debian", "13"), image("ubuntu", "24.04"), image("kylin", "V10")} {
-		target := target(t, image)
-		target.Intent.Network = hyperconverged()
-		check, err := verifyScript(target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		bundle := newScript("test")
-		bundle.piece("tune")
-		changeNetwork(bundle, target)
-		bundle.say("network_all")
-		_, rollback, _ := strings.Cut(bundle.b.String(), "#!/bin/sh\n\n# Puts back")
-		rollback, _, _ = strings.Cut("#!/bin/sh\n# Puts back"+rollback, endOfText)
-		for name, text := range map[string]string{"tune": netScript(t, image), "verify": check, "bundle": bundle.b.String(), "rollback": rollback} {
-			for _, check := range [][]string{{"bash", "-n"}, {"dash", "-n"}, {"shellcheck", "-S", "warning", "-s", "sh", "-"}} {
-				t.Run(image.Family+"/"+name+"/"+check[0], func(t *testing.T) {
-					if _, err := exec.LookPath(check[0]); err != nil {
-						t.Skipf("needs %s: apt install %[1]s", check[0])
-					}
-					cmd := exec.Command(check[0], check[1:]...)
-					cmd.Stdin = strings.NewReader(text)
-					if out, err := cmd.CombinedOutput(); err != nil {
-						t.Errorf("%v\n%s", err, out)
-					}
-				})
-			}
-		}
 	}
 }

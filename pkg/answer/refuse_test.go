@@ -60,6 +60,14 @@ func fields() []field {
 		{"disks of a scheduler", "nvme", func(t *Target, v string) { t.Intent.Schedulers = []profile.Scheduler{{Disks: v, Scheduler: "none"}} }},
 		{"slice", "x.slice", func(t *Target, v string) { t.Intent.Slices = []profile.Slice{{Unit: v, CPUs: "0"}} }},
 		{"CPUs of a slice", "0-3", func(t *Target, v string) { t.Intent.Slices = []profile.Slice{{Unit: "x.slice", CPUs: v}} }},
+		{"environment of a slice", "X=x", func(t *Target, v string) {
+			t.Intent.Slices = []profile.Slice{{Unit: "x.service", Environment: []string{v}}}
+		}},
+		{"firewall", "off", func(t *Target, v string) { t.Intent.Firewall.Value = v }},
+		{"SELinux", "permissive", func(t *Target, v string) { t.Intent.SELinux.Value = v }},
+		{"why no firewall", "x", func(t *Target, v string) {
+			t.Intent.Firewall = profile.Choice{Value: "off", Reason: profile.Reason{Why: v}}
+		}},
 		{"memory of a slice", "1G", func(t *Target, v string) { t.Intent.Slices = []profile.Slice{{Unit: "x.slice", MemoryHigh: v}} }},
 		{"journald key", "x", func(t *Target, v string) { t.Intent.Journald = []profile.Setting{{Key: v, Value: "1"}} }},
 		{"journald value", "x", func(t *Target, v string) { t.Intent.Journald = []profile.Setting{{Key: "k", Value: v}} }},
@@ -110,8 +118,10 @@ func hostile() []string {
 // TestNoValueChangesTheStructure: whatever a value is, it stays one value, or
 // the rendering is refused.
 func TestNoValueChangesTheStructure(t *testing.T) {
+	t.Parallel()
 	images := []func() site.Image{rocky9, func() site.Image { return debian("13") }, func() site.Image { return anacondas()[7] }}
 	plain := map[string][]string{}
+	static := embedded(t)
 	structure := func(f field, i int, value string) (files []string, err error) {
 		target := target(t, images[i]())
 		f.set(target, value)
@@ -123,7 +133,7 @@ func TestNoValueChangesTheStructure(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(a, again) {
 			t.Fatalf("%s %q: two renders differ (%v)", f.name, value, err)
 		}
-		return shapes(t, a), nil
+		return shapes(t, static, a), nil
 	}
 	for _, f := range fields() {
 		for i := range images {
@@ -173,7 +183,7 @@ func TestNoValueChangesTheStructure(t *testing.T) {
 
 // shapes reduces answers to what an interpreter makes of them: words, lines,
 // sections, with the values blanked out.
-func shapes(t *testing.T, a Answers) []string {
+func shapes(t *testing.T, static parts, a Answers) []string {
 	t.Helper()
 	var all []string
 	for _, arg := range a.Args {
@@ -184,7 +194,7 @@ func shapes(t *testing.T, a Answers) []string {
 		all = append(all, name)
 	}
 	for _, f := range a.Files {
-		text := string(f.Data)
+		text := static.leftOut(string(f.Data))
 		if strings.HasSuffix(f.Name, ".sh") {
 			all = append(all, shellShape(text))
 			continue

@@ -53,23 +53,6 @@ func scripts(t *testing.T) map[string]string {
 	return all
 }
 
-func TestScriptsParse(t *testing.T) {
-	for name, text := range scripts(t) {
-		for _, check := range [][]string{{"bash", "-n"}, {"dash", "-n"}, {"shellcheck", "-S", "warning", "-s", "sh", "-"}} {
-			t.Run(name+"/"+check[0], func(t *testing.T) {
-				if _, err := exec.LookPath(check[0]); err != nil {
-					t.Skipf("needs %s: apt install %[1]s", check[0])
-				}
-				cmd := exec.Command(check[0], check[1:]...)
-				cmd.Stdin = strings.NewReader(text)
-				if out, err := cmd.CombinedOutput(); err != nil {
-					t.Errorf("%v\n%s", err, out)
-				}
-			})
-		}
-	}
-}
-
 // tree lists a folder: paths, modes and contents.
 func tree(t *testing.T, root string) map[string]string {
 	t.Helper()

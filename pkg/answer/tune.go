@@ -2,6 +2,7 @@ package answer
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -124,6 +125,12 @@ func tuneServices(s *script, i *profile.Intent) {
 // so. Neither is turned on: a system that has run without them would not be
 // reachable, or not boot before it is relabelled.
 func tuneGuards(s *script, i *profile.Intent) {
+	if !slices.Contains([]string{"", "on", "off"}, i.Firewall.Value) {
+		s.refuse("firewall", i.Firewall.Value, "is neither on nor off")
+	}
+	if !slices.Contains([]string{"", "enforcing", "permissive"}, i.SELinux.Value) {
+		s.refuse("selinux", i.SELinux.Value, "is neither enforcing nor permissive")
+	}
 	if i.Firewall.Value == "off" {
 		section(s, "No firewall of the system: "+s.line("firewall", i.Firewall.Why))
 		s.say("disable_unit firewalld ufw")
