@@ -81,10 +81,12 @@ func (x *explainer) explain(s *site.State, who string, now time.Time) (view.Expl
 		e.Node, e.State = m.Node.Name, string(m.Phase)
 	}
 	e.Steps = x.packets(s, mac, now)
-	if m == nil {
+	switch {
+	case m != nil:
+		e.Steps = append(e.Steps, x.switches(s, m.Node)...)
+	case d.Action != boot.Discover:
 		return e, nil
 	}
-	e.Steps = append(e.Steps, x.switches(s, m.Node)...)
 	plan, err := x.compose(false).Compose(s, m, d, mac, x.server, tokenMask)
 	if err != nil {
 		e.Steps = append(e.Steps, view.Step{Title: "iPXE script", Why: err.Error()})
@@ -262,12 +264,16 @@ func offline(plan string) (*site.State, *explainer, error) {
 func newExplainCommand(g *globals) *cobra.Command {
 	var plan string
 	var profile bool
+	var at uint64
 	c := &cobra.Command{
 		Use: "explain NODE|MAC", Short: "What this machine would be told now, and why", Args: cobra.ExactArgs(1),
-		Example: "  rackseed explain cs-controller-01\n  rackseed explain 52:54:00:12:34:56 --plan site.yaml\n  rackseed explain cs-computer-0001 --profile",
+		Example: "  rackseed explain cs-controller-01\n  rackseed explain 52:54:00:12:34:56 --plan site.yaml\n  rackseed explain cs-controller-01 --at 1207\n  rackseed explain cs-computer-0001 --profile",
 		RunE: func(c *cobra.Command, args []string) error {
 			if profile {
 				return explainProfile(c, g, args[0], plan)
+			}
+			if plan != "" && at > 0 {
+				return usageError("--at is a moment of the log, and --plan knows no log")
 			}
 			if plan != "" {
 				s, x, err := offline(plan)
@@ -281,7 +287,13 @@ func newExplainCommand(g *globals) *cobra.Command {
 				return printExplanation(c, g, e)
 			}
 			return withClient(c.Context(), g, func(cl *client.Client) error {
-				e, err := cl.Explain(c.Context(), args[0])
+				var e view.Explanation
+				var err error
+				if at > 0 {
+					e, err = cl.ExplainAt(c.Context(), args[0], at)
+				} else {
+					e, err = cl.Explain(c.Context(), args[0])
+				}
 				if err != nil {
 					return err
 				}
@@ -290,6 +302,7 @@ func newExplainCommand(g *globals) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&plan, "plan", "", "answer from this plan file alone")
+	c.Flags().Uint64Var(&at, "at", 0, "say what it was told behind this event of the log (`rackseed events` has their numbers)")
 	c.Flags().BoolVar(&profile, "profile", false, "say what the node must be, and where each value came from")
 	return c
 }
@@ -299,6 +312,9 @@ func printExplanation(c *cobra.Command, g *globals, e view.Explanation) error {
 		return printJSON(c, e)
 	}
 	w := c.OutOrStdout()
+	if e.Seq > 0 {
+		fmt.Fprintf(w, "Behind event %d, at %s:\n", e.Seq, e.At.Local().Format(time.DateTime))
+	}
 	fmt.Fprintf(w, "%s: %s\n  because: %s\n", orElse(e.Node, e.Who), e.Action, e.Why)
 	for _, step := range e.Steps {
 		fmt.Fprintf(w, "\n== %s\n", step.Title)

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/rackseed/rackseed/pkg/flight"
 	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/pkg/view"
 )
 
 func (w *world) observed(seconds int, e flight.Entry) {
@@ -149,5 +151,25 @@ func TestTimelineIsFollowed(t *testing.T) {
 	w.observed(1, flight.Entry{Source: flight.DHCP, Node: "d1", What: "request"})
 	if e := next(); e.What != "request" {
 		t.Errorf("then came %+v", e)
+	}
+}
+
+// What was said behind an event is explained from the log as it was then.
+func TestExplainOfThePast(t *testing.T) {
+	w := planned(t)
+	before := w.seq()
+	w.arm("d1")
+	for query, status := range map[string]int{fmt.Sprint("?at=", before): 200, "": 200, "?at=0": 400, "?at=x": 400, "?at=999999": 400} {
+		r := w.call("GET", "/api/v1/explain/d1"+query, "")
+		if r.Code != status {
+			t.Errorf("%q: %d, want %d: %s", query, r.Code, status, r.Body)
+		}
+		var e view.Explanation
+		if err := json.Unmarshal(r.Body.Bytes(), &e); err != nil {
+			t.Fatal(err)
+		}
+		if past := query != "" && status == 200; past != (e.Seq == before) || past == e.At.IsZero() {
+			t.Errorf("%q: it is of event %d at %s", query, e.Seq, e.At)
+		}
 	}
 }

@@ -28,6 +28,7 @@ import (
 type Follower interface {
 	Follow(ctx context.Context, since uint64) iter.Seq2[site.Event, error]
 	Events(ctx context.Context, since uint64, limit int) ([]site.Event, error)
+	StateAt(ctx context.Context, seq uint64) (*site.State, time.Time, error)
 }
 
 // Library is the image library, as the operator side needs it.
@@ -269,11 +270,29 @@ func param(r *http.Request, name string) string {
 	return raw
 }
 
+// explain says what a machine would be told now, or was to be told behind an
+// event.
 func (h *Operator) explain(w http.ResponseWriter, r *http.Request) {
-	e, err := h.Explain(h.Ledger.State(), param(r, "who"), h.Ledger.Now())
+	s, now := h.Ledger.State(), h.Ledger.Now()
+	past := r.URL.Query().Get("at")
+	if past != "" {
+		seq, err := strconv.ParseUint(past, 10, 64)
+		if err != nil || seq == 0 {
+			h.fail(w, codeUsage, fmt.Errorf("at=%q is not the number of an event: see `rackseed events`", past))
+			return
+		}
+		if s, now, err = h.Follower.StateAt(r.Context(), seq); err != nil {
+			h.fail(w, codeUsage, err)
+			return
+		}
+	}
+	e, err := h.Explain(s, param(r, "who"), now)
 	if err != nil {
 		h.fail(w, codeNotFound, err)
 		return
+	}
+	if past != "" {
+		e.Seq, e.At = s.Seq, now
 	}
 	h.reply(w, e)
 }

@@ -138,6 +138,12 @@ func (c *Client) Explain(ctx context.Context, who string) (e view.Explanation, e
 	return e, c.do(ctx, http.MethodGet, "/api/v1/explain/"+url.PathEscape(who), nil, nil, &e)
 }
 
+// ExplainAt says what a node or MAC would have been told behind an event.
+func (c *Client) ExplainAt(ctx context.Context, who string, seq uint64) (e view.Explanation, err error) {
+	query := url.Values{"at": {strconv.FormatUint(seq, 10)}}
+	return e, c.do(ctx, http.MethodGet, "/api/v1/explain/"+url.PathEscape(who), query, nil, &e)
+}
+
 // Profile says what a node must be, and where each value came from.
 func (c *Client) Profile(ctx context.Context, node string) (p view.Profile, err error) {
 	return p, c.do(ctx, http.MethodGet, "/api/v1/nodes/"+url.PathEscape(node)+"/profile", nil, nil, &p)

@@ -121,12 +121,14 @@ func StatusOf(s *site.State, version string, serving Serving, now time.Time) Sta
 
 // Explanation is what one machine would be told now, and why.
 type Explanation struct {
-	Who    string `json:"who"`
-	Node   string `json:"node,omitempty"`
-	State  string `json:"state,omitempty"`
-	Action string `json:"action"`
-	Why    string `json:"why"`
-	Steps  []Step `json:"steps"`
+	Who    string    `json:"who"`
+	Node   string    `json:"node,omitempty"`
+	State  string    `json:"state,omitempty"`
+	Seq    uint64    `json:"seq,omitempty"` // of the event that it was said after; zero means now
+	At     time.Time `json:"at,omitzero"`   // of that event
+	Action string    `json:"action"`
+	Why    string    `json:"why"`
+	Steps  []Step    `json:"steps"`
 }
 
 // Profile is what a node must be, each value with where it came from.
