@@ -23,6 +23,9 @@ func (d *daemon) keepAnswers(ctx context.Context) error {
 		}
 	}
 	for e, err := range d.core.ledger.Follow(ctx, s.Seq) {
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package boot
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,8 @@ func TestFor(t *testing.T) {
 		{"booting, long after the arming", []site.Body{armed, started}, 2 * time.Hour, Install},
 		{"installing", []site.Body{armed, started, progress(install.StagePackages)}, 0, Install},
 		{"installing, back too often", []site.Body{armed, started, progress(install.StagePackages), again, again}, 0, Hold},
+		{"at the last stage", []site.Body{armed, started, progress(install.StagePost)}, 0, Local},
+		{"at the last stage, back too often", []site.Body{armed, started, progress(install.StagePost), again, again}, 0, Local},
 		{"installing, image gone", []site.Body{armed, started, site.ImageRemoved{Name: "rocky9"}}, 0, Hold},
 		{"installed", []site.Body{armed, started, done}, 0, Local},
 		{"ready", []site.Body{armed, started, done, site.NodeVerified{Node: "n1", Attempt: 1}}, 0, Local},
@@ -184,5 +187,74 @@ func TestIdentify(t *testing.T) {
 				t.Errorf("got %q (%v), want %q", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// TestRivalry: a node is one machine. Any of its ports boots it; a second
+// machine with its identity gets nothing, and both are named.
+func TestRivalry(t *testing.T) {
+	mine, second, strange := site.MAC{2, 0, 0, 0, 0, 1}, site.MAC{2, 0, 0, 0, 0, 0x11}, site.MAC{2, 0, 0, 0, 0, 9}
+	listed := site.NodeInventoried{Node: "n1", Inventory: site.Inventory{Source: site.FromBMC, Serial: "S1", NICs: []site.InventoryNIC{{MAC: mine}, {MAC: second}}}}
+	armed := site.Armed{Node: "n1", By: "ops", Until: start().Add(time.Hour)}
+	started := func(mac site.MAC) site.Body {
+		return site.InstallStarted{Node: "n1", Attempt: 1, Token: "h", Image: "d1", MAC: mac}
+	}
+	for _, tt := range []struct {
+		name   string
+		events []site.Body
+		id     Identity
+		rival  site.MAC // who goes on; zero with a question means that the node waits
+		asks   string   // empty: it is n1
+	}{
+		{"a port that the plan names", []site.Body{armed}, Identity{MAC: mine, Serial: "S1"}, site.MAC{}, ""},
+		{"a port that the BMC names", []site.Body{listed, armed}, Identity{MAC: second, Serial: "S1"}, site.MAC{}, ""},
+		{"a port that the BMC names, after another began", []site.Body{listed, armed, started(mine)}, Identity{MAC: second, Serial: "S1"}, site.MAC{}, ""},
+		{"a port that nobody lists", []site.Body{armed}, Identity{MAC: strange, Serial: "S1"}, site.MAC{}, ""},
+		{"a port that its BMC does not list", []site.Body{listed, armed}, Identity{MAC: strange, UUID: site.UUID{1}}, site.MAC{}, "was a NIC exchanged"},
+		{"a second machine while the first is installed", []site.Body{armed, started(mine)}, Identity{MAC: strange, Serial: "S1"}, mine, "two machines claim to be n1: 02:00:00:00:00:01, which is being installed, and 02:00:00:00:00:09"},
+		{"the first machine while the second is installed", []site.Body{armed, started(strange)}, Identity{MAC: mine, Serial: "S1"}, site.MAC{}, "two machines claim to be n1: 02:00:00:00:00:09"},
+		{"the machine itself, again", []site.Body{armed, started(strange)}, Identity{MAC: strange, Serial: "S1"}, site.MAC{}, ""},
+		{"a board that was exchanged", []site.Body{armed}, Identity{MAC: mine, Serial: "S9"}, site.MAC{}, "was a board or a NIC exchanged"},
+		{"another board than the BMC's", []site.Body{listed, armed, site.NodePlanned{Node: site.Node{Name: "n1", MACs: []site.MAC{mine}}}}, Identity{MAC: mine, Serial: "S9"}, site.MAC{}, "the BMC of n1 gives serial number S1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := fold(t, site.NewState(), start(), append(planned(), tt.events...)...)
+			m, err := Identify(s, tt.id)
+			var conflict *ConflictError
+			switch {
+			case tt.asks == "":
+				if err != nil || m == nil || m.Node.Name != "n1" {
+					t.Errorf("got %v, %v", m, err)
+				}
+			case !errors.As(err, &conflict) || conflict.Node != "n1" || conflict.Rival != tt.rival || !strings.Contains(conflict.Reason, tt.asks):
+				t.Errorf("got %+v, want rival %s and %q", err, tt.rival, tt.asks)
+			case tt.rival == (site.MAC{}) && (!strings.Contains(conflict.Reason, "`rackseed plan apply FILE`") || !strings.Contains(conflict.Reason, "`rackseed disarm n1`")):
+				t.Errorf("it asks without the commands that answer: %s", conflict.Reason)
+			}
+		})
+	}
+}
+
+// TestThePlanAnswers: a hold ends with an entry of the plan that says who the
+// machine is, and with no other.
+func TestThePlanAnswers(t *testing.T) {
+	held := site.NodeHeld{Node: "n1", Reason: "was a board exchanged?"}
+	entry := func(edit func(*site.Node)) site.Body {
+		n := site.Node{Name: "n1", Role: "base", MACs: []site.MAC{{2, 0, 0, 0, 0, 1}}, Serial: "S1", UUID: site.UUID{1}}
+		edit(&n)
+		return site.NodePlanned{Node: n}
+	}
+	for name, c := range map[string]struct {
+		edit func(*site.Node)
+		want site.Phase
+	}{
+		"another serial": {func(n *site.Node) { n.Serial = "S9" }, site.PhasePlanned},
+		"another MAC":    {func(n *site.Node) { n.MACs = append(n.MACs, site.MAC{2, 0, 0, 0, 0, 9}) }, site.PhasePlanned},
+		"another rack":   {func(n *site.Node) { n.Rack = "A02" }, site.PhaseHeld},
+	} {
+		s := fold(t, site.NewState(), start(), append(planned(), held, entry(c.edit))...)
+		if m, _ := s.Machine("n1"); m.Phase != c.want {
+			t.Errorf("%s: it is %s, want %s", name, m.Phase, c.want)
+		}
 	}
 }
