@@ -1,9 +1,6 @@
 package site
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 // Controller is what the DHCP client of a BMC tells of itself. All of it is a
 // claim: it decides what is shown, and whether a pool for BMCs is open to it.
@@ -18,14 +15,8 @@ type Controller struct {
 // 60), host name (option 12) and, as a hint, the maker of its port. Whoever
 // asks for a boot file is a machine and no BMC, which the caller knows.
 func RecogniseBMC(class, hostname string, mac MAC) (Controller, bool) {
-	for _, sign := range controllerNames {
-		if m := sign.name.FindStringSubmatch(hostname); m != nil {
-			c := Controller{Maker: sign.maker, Why: "host name " + hostname}
-			if len(m) > 1 && !JunkSerial(m[1]) {
-				c.Serial = m[1]
-			}
-			return c, true
-		}
+	if maker, serial, ok := namedController(hostname); ok {
+		return Controller{Maker: maker, Serial: serial, Why: "host name " + hostname}, true
 	}
 	for _, sign := range controllerClasses {
 		if strings.HasPrefix(class, sign.class) {
@@ -46,17 +37,45 @@ var controllerClasses = []struct{ class, maker string }{
 	{"NVIDIA/BF/BMC", "NVIDIA BlueField"}, // BlueField BMC Software v25.07, "BlueField DHCP Discover"
 }
 
-// controllerNames are the host names that BMCs have when they are new. The
-// group is the serial number of the machine.
+// controllerNames are the host names that BMCs have when they are new: a
+// prefix, for some a word in between, and the serial number of the machine or
+// the MAC of the BMC.
 var controllerNames = []struct {
-	name  *regexp.Regexp
-	maker string
+	prefix   string
+	between  int // characters of the word in between, hyphen included
+	min, max int // characters of the rest
+	isMAC    bool
+	maker    string
 }{
-	{regexp.MustCompile(`^(?i:idrac)-([A-Za-z0-9]{7})$`), "Dell iDRAC"},                 // iDRAC.NIC.DNSRacName: idrac- and the service tag
-	{regexp.MustCompile(`^(?i:ilo)-?([A-Za-z0-9]{8,12})$`), "HPE iLO"},                  // iLO 4 and 5 User Guides: ILO and the serial number
-	{regexp.MustCompile(`^(?i:xcc)-[A-Za-z0-9]{4}-([A-Za-z0-9]{7,10})$`), "Lenovo XCC"}, // ThinkSystem: machine type, serial number; seen XCC-7Z73-J30AF7LC
-	{regexp.MustCompile(`^(?i:imm2?)-[0-9A-Fa-f]{12}$`), "Lenovo IMM"},                  // System x: IMM- or IMM2- and the MAC (pubs.lenovo.com)
-	{regexp.MustCompile(`^(?i:hdm)-?([A-Za-z0-9]{10,24})$`), "H3C HDM"},                 // seen in inventories of sites: HDM and the serial number
+	{"idrac-", 0, 7, 7, false, "Dell iDRAC"}, // iDRAC.NIC.DNSRacName: idrac- and the service tag
+	{"ilo", 0, 8, 12, false, "HPE iLO"},      // iLO 4 and 5 User Guides: ILO and the serial number
+	{"ilo-", 0, 8, 12, false, "HPE iLO"},     // as sites write it
+	{"xcc-", 5, 7, 10, false, "Lenovo XCC"},  // ThinkSystem: machine type, serial number; seen XCC-7Z73-J30AF7LC
+	{"imm-", 0, 12, 12, true, "Lenovo IMM"},  // System x (pubs.lenovo.com, "Obtaining the IMM host name")
+	{"imm2-", 0, 12, 12, true, "Lenovo IMM"}, // likewise
+	{"hdm", 0, 10, 24, false, "H3C HDM"},     // seen in inventories of sites: HDM and the serial number
+}
+
+// namedController reads a host name that a BMC has when it is new.
+func namedController(hostname string) (maker, serial string, ok bool) {
+	for _, sign := range controllerNames {
+		n := len(sign.prefix) + sign.between
+		if len(hostname) < n+sign.min || len(hostname) > n+sign.max || !strings.EqualFold(hostname[:len(sign.prefix)], sign.prefix) {
+			continue
+		}
+		if sign.between > 0 && hostname[n-1] != '-' || !alphanumeric(hostname[n:]) {
+			continue
+		}
+		if !sign.isMAC && !JunkSerial(hostname[n:]) {
+			serial = hostname[n:]
+		}
+		return sign.maker, serial, true
+	}
+	return "", "", false
+}
+
+func alphanumeric(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') })
 }
 
 // boardMakers are makers of server boards whose BMC ports have these prefixes
