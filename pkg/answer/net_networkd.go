@@ -20,7 +20,9 @@ var networkdOptions = map[string]struct{ key, unit string }{
 
 // networkd writes for systemd-networkd 252 and later: Debian 12 and 13.
 func (w *netWriter) networkd() []netFile {
-	const dir = "/etc/systemd/network/10-rackseed-"
+	// Of the files that match a port networkd takes the first by name: this one
+	// comes before 00-anything that a customer left.
+	const dir = "/etc/systemd/network/0-rackseed-"
 	var files []netFile
 	for _, i := range w.n.Interfaces {
 		if i.Kind != profile.Ethernet {

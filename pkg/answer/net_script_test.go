@@ -90,6 +90,7 @@ func TestInstallersNetworkGoes(t *testing.T) {
 		"/etc/netplan/00-installer-config.yaml":            "network: {version: 2}\n",
 		"/etc/network/interfaces":                          "auto ens1\niface ens1 inet dhcp\n",
 		"/etc/resolv.conf":                                 "search example.net\nnameserver 10.20.0.9\n",
+		"/etc/systemd/network/00-all.network":              "[Match]\nName=*\n",
 		"/etc/systemd/network/10-rackseed-bond7.netdev":    "[NetDev]\nName=bond7\nKind=bond\n",
 		"/usr/lib/systemd/system/systemd-networkd.service": "", "/usr/lib/systemd/system/NetworkManager.service": "",
 		"/etc/cloud/cloud.cfg.d/05_logging.cfg": "",
@@ -107,7 +108,7 @@ func TestInstallersNetworkGoes(t *testing.T) {
 		{"Ubuntu", image("ubuntu", "24.04"), []string{"/etc/netplan/00-installer-config.yaml"}, map[string]string{netplanFile: `macaddress: "52:54:00:00:00:11"`}},
 		{"Debian", image("debian", "13"), []string{"/etc/systemd/network/10-rackseed-bond7.netdev"}, map[string]string{
 			"/etc/network/interfaces": "iface lo inet loopback\n", "/etc/resolv.conf": "search example.net\nnameserver 10.22.0.53\n",
-			"/etc/systemd/network/10-rackseed-p1.network": "PermanentMACAddress=52:54:00:00:00:11\n",
+			"/etc/systemd/network/0-rackseed-p1.network": "PermanentMACAddress=52:54:00:00:00:11\n",
 		}},
 	} {
 		for _, shell := range shells(t) {
@@ -152,6 +153,12 @@ func TestInstallersNetworkGoes(t *testing.T) {
 				}
 				if !strings.Contains(after["/etc/cloud/cloud.cfg.d/99-rackseed-network.cfg"], "network: {config: disabled}\n") {
 					t.Error("cloud-init may still configure the network")
+				}
+				for name := range after {
+					// networkd takes the first that matches, and a customer's may match everything.
+					if strings.HasPrefix(name, "/etc/systemd/network/0-rackseed-") && name > "/etc/systemd/network/00-all.network" {
+						t.Errorf("%s comes after what the customer left", name)
+					}
 				}
 				for name, text := range after {
 					if strings.Contains(text, "@MAC:") || strings.Contains(text, "@NAME:") {

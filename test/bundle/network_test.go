@@ -46,7 +46,7 @@ func standIns(t *testing.T, h *host) {
 	t.Helper()
 	const record = `#!/bin/sh
 whose=old
-[ ! -e /etc/systemd/network/10-rackseed-bond0.netdev ] || whose=new
+[ ! -e /etc/systemd/network/0-rackseed-bond0.netdev ] || whose=new
 told() { echo "$* ($whose files)" >>/root/asked; }
 `
 	h.write(t, "root/fake/systemctl", record+`
@@ -144,12 +144,12 @@ func TestNetworkChangeInDebian(t *testing.T) {
 			t.Run("dry run", func(t *testing.T) {
 				out := h.must(t, "sh", "/root/bundle.sh", "--network", "--dry-run")
 				h.unchanged(t, "a dry run", untouched)
-				has(t, out, "would change: /etc/systemd/network/10-rackseed-nic1.network\n", "would change: /etc/systemd/network/10-rackseed-bond0.122.netdev\n", "nothing was changed.\n")
+				has(t, out, "would change: /etc/systemd/network/0-rackseed-nic1.network\n", "would change: /etc/systemd/network/0-rackseed-bond0.122.netdev\n", "nothing was changed.\n")
 			})
 			t.Run("nobody confirms", func(t *testing.T) {
 				out, asked := h.scene(t, "export RACKSEED_CONFIRM_WITHIN=5; bundle --network; links; taken_back; echo back; links; bundle --confirm-network")
 				then, now, _ := strings.Cut(out, "back\nlink ")
-				has(t, then, "changed: /etc/systemd/network/10-rackseed-nic1.network\n", "Confirm it within 5 seconds", "status 0\nlink bond0\n")
+				has(t, then, "changed: /etc/systemd/network/0-rackseed-nic1.network\n", "Confirm it within 5 seconds", "status 0\nlink bond0\n")
 				has(t, now, "no change of the network waits for a confirmation; rackseed: the network was not confirmed: the old one is back\nstatus 1\n")
 				if strings.Contains(now, "bond0\n") {
 					t.Errorf("a link of the new network stays:\n%s", out)
@@ -194,16 +194,16 @@ sh /var/lib/rackseed/network/rollback`)
 				h.must(t, "sh", "/var/lib/rackseed/network/rollback")
 				h.asBefore(t, planned, "a rollback that comes too late")
 				for name, text := range map[string]string{
-					"10-rackseed-nic1.network":      "PermanentMACAddress=52:54:00:00:00:01\n",
-					"10-rackseed-nic2.network":      "Bond=bond0\n",
-					"10-rackseed-bond0.122.network": "Address=10.22.1.1/16\n",
+					"0-rackseed-nic1.network":      "PermanentMACAddress=52:54:00:00:00:01\n",
+					"0-rackseed-nic2.network":      "Bond=bond0\n",
+					"0-rackseed-bond0.122.network": "Address=10.22.1.1/16\n",
 				} {
 					has(t, h.must(t, "cat", "/etc/systemd/network/"+name), text)
 				}
 				has(t, h.must(t, "cat", "/etc/network/interfaces"), "systemd-networkd has the network")
 				has(t, h.must(t, "systemctl", "is-enabled", "systemd-networkd"), "enabled\n")
 			})
-			h.must(t, "sh", "-c", "rm -f /etc/systemd/network/10-rackseed-*")
+			h.must(t, "sh", "-c", "rm -f /etc/systemd/network/0-rackseed-*")
 			h.write(t, "etc/network/interfaces", oldNetwork, 0o640)
 		})
 	}

@@ -72,7 +72,7 @@ net_profiles() {
 
 # net_interfaces leaves ifupdown nothing but loopback, and networkd the rest.
 net_interfaces() {
-	for path in "$ROOT"/etc/systemd/network/10-rackseed-*; do
+	for path in "$ROOT"/etc/systemd/network/0-rackseed-* "$ROOT"/etc/systemd/network/10-rackseed-*; do
 		[ ! -f "$path" ] || has_words "$net_ours" "${path#"$ROOT"}" || gone "${path#"$ROOT"}"
 	done
 	if [ -d "$ROOT/etc/network" ]; then
