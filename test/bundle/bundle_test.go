@@ -51,6 +51,26 @@ nodes:
     disks: {system: [{serial: S1}]}
 `
 
+// other makes the same system a hyperconverged node that Kolla deploys to.
+const other = `
+site: bundle
+domain: lab.example.net
+access: {root: locked}
+provision: {network: provision}
+networks:
+  provision: {subnet: 10.20.0.0/16, gateway: 10.20.0.1, dns: [10.20.0.1], ntp: [10.20.0.1], roles: [provision, management, storage]}
+openstack: {deployer: kolla, release: "2025.1", internal_vip: 10.20.0.250}
+roles:
+  hci:
+    profile: storage-hyperconverged
+    hardware: {arch: x86_64, sockets: 2, cores: 8, threads: 2, memory: 64GiB, cpu_flags: [pdpe1gb, vmx], boot: uefi}
+nodes:
+  - name: hci-1
+    role: hci
+    addresses: {provision: 10.20.1.9}
+    disks: {system: [{serial: S1}], osd: [{serial: S2}, {serial: S3}]}
+`
+
 func intent(t *testing.T, plan string) *profile.Intent {
 	t.Helper()
 	doc, err := planfile.Parse("plan.yaml", []byte(plan))
@@ -240,6 +260,45 @@ func TestBundleInDebian(t *testing.T) {
 			t.Errorf("the run that mends it says:\n%s", out)
 		}
 	})
+	t.Run("another role", func(t *testing.T) { h.become(t, other, image) })
+}
+
+// become runs the bundle of another role in a system that was something else,
+// twice.
+func (h *host) become(t *testing.T, plan string, image site.Image) {
+	i := intent(t, plan)
+	data, err := answer.Bundle(&answer.Target{Intent: i, Image: image})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.write(t, "root/other.sh", string(data), 0o644)
+	h.write(t, "etc/selinux/config", "# The customer's.\nSELINUX=enforcing\nSELINUXTYPE=targeted\n", 0o644)
+	before := h.snapshot(t)
+	out := h.must(t, "sh", "/root/other.sh", "--dry-run")
+	h.unchanged(t, "--dry-run", before)
+	for _, want := range []string{
+		"/etc/systemd/system/ceph-.service.d/60-rackseed.conf", "/etc/systemd/system/machine.slice.d/60-rackseed.conf",
+		"/etc/systemd/system/ceph-osd@.service.d/60-rackseed.conf", "/etc/selinux/config", "/etc/sysctl.d/60-rackseed.conf",
+	} {
+		if !strings.Contains(out, "would change: "+want+"\n") {
+			t.Errorf("it would not change %s:\n%s", want, out)
+		}
+	}
+	h.must(t, "sh", "/root/other.sh")
+	applied := h.snapshot(t)
+	if out := h.must(t, "sh", "/root/other.sh"); !strings.Contains(out, "Nothing to change: this system is what hci-1 must be.") {
+		t.Errorf("a second run says:\n%s", out)
+	}
+	h.unchanged(t, "a second run", applied)
+	if out := h.must(t, "cat", "/etc/selinux/config"); !strings.Contains(out, "SELINUX=permissive\n") || !strings.Contains(out, "SELINUXTYPE=targeted\n") || strings.Contains(out, "enforcing") {
+		t.Errorf("/etc/selinux/config is\n%s", out)
+	}
+	if out := h.must(t, "cat", "/etc/tuned/active_profile"); out != "throughput-performance rackseed-disks\n" {
+		t.Errorf("tuned's profile is %s", out)
+	}
+	if _, status := h.enter(t, "test", "-e", "/etc/tuned/cpu-partitioning-variables.conf"); status == 0 {
+		t.Error("what only the first role asked for has stayed")
+	}
 }
 
 // readBack asks the system's own programs what they make of the files.
