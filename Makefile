@@ -10,7 +10,7 @@ SUMMARY := $(GO) run ./hack/testsummary
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check-reproducible loaders agent demo test test-packages race lint vuln fuzz bench e2e e2e-rack clean
+.PHONY: help build check-reproducible loaders agent demo test test-packages soak race lint vuln fuzz bench e2e e2e-rack screenshots board-load clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +37,13 @@ test: loaders agent test-packages ## every test; skipped ones are listed by name
 	   $(GO) test -json -p 1 -parallel 3 -timeout 18m $$(hack/packages.sh slow); } | $(SUMMARY)
 
 test-packages:
-	@hack/debian-packages.sh go-race clients firmware answers bundle bmc
+	@hack/debian-packages.sh go-race clients firmware answers bundle bmc web
+	@hack/npm.sh || echo "tests that look at the page in a browser will be skipped, by name"
 	@test/bundle/root.sh .cache/bundle >/dev/null || echo "tests that run a bundle in Debian will be skipped, by name"
 	@hack/netboot-iso.sh >/dev/null || echo "tests that start Debian's installer will be skipped, by name"
+
+soak: loaders ## racks of 500 machines with every fault, while the daemon is killed, round after round
+	@SOAK_MACHINES=$${SOAK_MACHINES:-500} SOAK_KILLS=$${SOAK_KILLS:-40} SOAK_ROUNDS=$${SOAK_ROUNDS:-10} $(GO) test -v -count=1 -timeout 3h -run TestEveryFault ./test/daemon
 
 race: ## the unit tests under the race detector, three times
 	@hack/debian-packages.sh go-race clients bmc
@@ -57,6 +61,16 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s each)
 bench: loaders ## load beside the peers (dnsmasq, Kea, nginx), printed as ratios
 	@hack/debian-packages.sh clients bench
 	@hack/bench.sh $(BENCHFLAGS)
+
+screenshots: ## pictures of every page of the demo, in artifacts/screenshots
+	@hack/debian-packages.sh web
+	@hack/npm.sh
+	@hack/screenshots.sh artifacts/screenshots
+
+board-load: ## the board with 16,000 machines and 500 state changes a second: frame times and heap
+	@hack/debian-packages.sh web
+	@hack/npm.sh
+	@hack/board-load.sh
 
 e2e: loaders agent ## real unattended installs in QEMU; artifacts/ keeps their logs
 	@hack/debian-packages.sh clients firmware install

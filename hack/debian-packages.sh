@@ -14,6 +14,12 @@ group() {
 	bmc) echo redfishtool python3-sushy openipmi ipmitool freeipmi-tools ;;
 	bundle) echo debootstrap debian-archive-keyring util-linux iproute2 ;;
 	bench) echo iproute2 nftables xorriso dnsmasq-base kea-dhcp4-server isc-dhcp-server tftpd-hpa nginx-light ;;
+	# A nodejs from elsewhere brings its own npm, and takes no other.
+	web)
+		echo chromium fonts-wqy-zenhei fonts-dejavu-core
+		command -v node >/dev/null || echo nodejs
+		command -v npm >/dev/null || echo npm
+		;;
 	install) echo apt-utils dpkg-dev cpio kmod openssh-client xorriso ;;
 	*)
 		echo "debian-packages.sh: unknown group: $1" >&2

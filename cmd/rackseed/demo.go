@@ -36,6 +36,7 @@ const (
 	demoFirst    = "127.20.1.1"
 	demoFirstBMC = "127.20.128.1"
 	demoPassword = "rackseed" // of the simulated BMCs
+	demoRack     = 12         // machines in each rack, two units high
 )
 
 type demoOptions struct {
@@ -88,7 +89,7 @@ func runDemo(c *cobra.Command, o demoOptions) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	rack := sim.Rack(&sim.Site{Speed: o.speed, Log: slog.New(slog.DiscardHandler)}, o.nodes, append([]sim.Fault{sim.NoFault}, faults...))
 	bmcs := bmcsim.Behind(rack, bmcsim.Config{
-		Password: demoPassword, Transition: o.real(4 * time.Second), Slow: o.real(3 * time.Second), RevertAfter: o.real(2 * time.Second),
+		Password: demoPassword, Transition: o.real(4 * time.Second), Slow: o.real(3 * time.Second),
 	})
 	front, err := bmcsim.Serve(netip.AddrPortFrom(netip.MustParseAddr(demoFirstBMC), 0), bmcs...)
 	if err != nil {
@@ -154,8 +155,8 @@ nodes:
 	first := netip.MustParseAddr(demoFirst)
 	for i, m := range rack {
 		addr, _ := site.AddrAfter(first, i)
-		fmt.Fprintf(&b, "  - {name: node-%02d, role: base, rack: A%02d, mac: %q, serial: %q, uuid: %q, addresses: {provision: %s}, bmc: {address: %q}}\n",
-			i+1, i/12+1, m.MAC, m.Label, m.UUID, addr, bmcs[i])
+		fmt.Fprintf(&b, "  - {name: node-%02d, role: base, rack: A%02d, u: %d, mac: %q, serial: %q, uuid: %q, addresses: {provision: %s}, bmc: {address: %q}}\n",
+			i+1, i/demoRack+1, 2*(demoRack-i%demoRack), m.MAC, m.Label, m.UUID, addr, bmcs[i])
 	}
 	return []byte(b.String())
 }
