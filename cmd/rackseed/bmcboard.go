@@ -18,12 +18,14 @@ type jobBoard struct {
 	start   time.Time
 	rows    []*view.JobResult
 	byName  map[string]*view.JobResult
-	drawn   int // lines of the last drawing
+	begun   map[string]time.Time
+	took    []time.Duration // of those that are done
+	drawn   int             // lines of the last drawing
 	colours bool
 }
 
 func newJobBoard(title string) *jobBoard {
-	return &jobBoard{title: title, start: time.Now(), byName: map[string]*view.JobResult{}, colours: os.Getenv("NO_COLOR") == ""}
+	return &jobBoard{title: title, start: time.Now(), byName: map[string]*view.JobResult{}, begun: map[string]time.Time{}, colours: os.Getenv("NO_COLOR") == ""}
 }
 
 func (b *jobBoard) begin(targets []view.JobResult) {
@@ -35,9 +37,48 @@ func (b *jobBoard) begin(targets []view.JobResult) {
 }
 
 func (b *jobBoard) apply(c view.JobChange) {
-	if r, ok := b.byName[c.Target]; ok {
-		r.Phase, r.Message = c.Phase, c.What
+	r, ok := b.byName[c.Target]
+	if !ok {
+		return
 	}
+	now := time.Now()
+	if _, ok := b.begun[c.Target]; !ok {
+		b.begun[c.Target] = now
+	}
+	if batch.Phase(c.Phase) == batch.Done && batch.Phase(r.Phase) != batch.Done {
+		b.took = append(b.took, now.Sub(b.begun[c.Target]))
+	}
+	r.Phase, r.Message = c.Phase, c.What
+}
+
+// left estimates the time until the end from those that are done: what runs
+// takes as long as they did, and what waits follows as many at a time as run
+// now. It is zero as long as nobody knows.
+func (b *jobBoard) left(now time.Time) time.Duration {
+	if len(b.took) == 0 {
+		return 0
+	}
+	sum := time.Duration(0)
+	for _, d := range b.took {
+		sum += d
+	}
+	each := sum / time.Duration(len(b.took))
+	running, waiting, longest := 0, 0, time.Duration(0)
+	for _, r := range b.rows {
+		switch batch.Phase(r.Phase) {
+		case batch.Running, batch.Retrying:
+			running++
+			longest = max(longest, each-now.Sub(b.begun[r.Target]))
+		case batch.Done, batch.Failed, batch.NotStarted:
+		default:
+			waiting++
+		}
+	}
+	waves := 0
+	if waiting > 0 {
+		waves = (waiting + max(running, 1) - 1) / max(running, 1)
+	}
+	return longest + time.Duration(waves)*each
 }
 
 // draw paints over the last drawing. What failed comes first, then what is
@@ -77,7 +118,11 @@ func (b *jobBoard) words(counts map[batch.Phase]int) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, p))
 		}
 	}
-	return strings.Join(append(parts, time.Since(b.start).Round(time.Second).String()), " · ")
+	parts = append(parts, time.Since(b.start).Round(time.Second).String())
+	if left := b.left(time.Now()); left > 10*time.Second {
+		parts = append(parts, "about "+left.Round(10*time.Second).String()+" left")
+	}
+	return strings.Join(parts, " · ")
 }
 
 // progress is a bar.

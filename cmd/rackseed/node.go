@@ -94,6 +94,10 @@ func printNode(w io.Writer, n view.Node) {
 	line("name", n.Name)
 	line("state", stateWord(n)+", since "+clock(n.Since))
 	line("reason", n.Reason)
+	line("fix", n.Fix)
+	for _, claim := range n.Claims {
+		line("refused", claim.Reason)
+	}
 	line("next", n.Next+": "+n.Why)
 	line("role", n.Role)
 	line("image", n.Image)

@@ -80,13 +80,14 @@ type cursedRun struct {
 	seen []site.Event // by a reader that follows all the time
 }
 
-// speed is how much faster than real servers the machines go, pace by how
-// much deadlines are shorter. Deadlines are what this computer must keep,
-// too, with all machines at once.
-const (
-	soakSpeed = 100
-	soakPace  = 150
-)
+// soakSpeed is how much faster than real servers the machines go.
+const soakSpeed = 100
+
+// pace is by how much deadlines are shorter. They are what this computer must
+// keep, too, with all machines at once.
+func (r *cursedRun) pace() string {
+	return strconv.Itoa(min(80, 16_000/r.targets))
+}
 
 func newRun(t *testing.T, seed uint64, n int) *cursedRun {
 	t.Helper()
@@ -102,7 +103,7 @@ func newRun(t *testing.T, seed uint64, n int) *cursedRun {
 	r.strangers = append(sim.Twins(r.rack), sim.Rack(at, n+r.bystanders+4, nil)[n+r.bystanders:]...)
 	// A daemon that is killed does not log out: there are sessions for all its lives.
 	r.bmcs = bmcsim.Behind(r.rack, bmcsim.Config{
-		Transition: real(4 * time.Second), Slow: real(3 * time.Second), RevertAfter: real(2 * time.Second), Sessions: 1000,
+		Transition: real(4 * time.Second), Slow: real(3 * time.Second), Sessions: 1000,
 	})
 	front, err := bmcsim.Serve(netip.AddrPortFrom(r.addr(".128.1"), 0), r.bmcs...)
 	if err != nil {
@@ -165,7 +166,7 @@ func (r *cursedRun) play() {
 	t.Helper()
 	r.must("plan", "apply", r.plan)
 	r.medium()
-	d := r.serve("--pace", strconv.Itoa(soakPace))
+	d := r.serve("--pace", r.pace())
 	if strings.Contains(d.String(), "some boot loaders are missing") {
 		t.Skip("needs boot loaders: make loaders")
 	}
@@ -176,7 +177,7 @@ func (r *cursedRun) play() {
 	running.Go(func() { r.follow(ctx) })
 
 	started, err := r.client().StartJob(ctx, view.JobRequest{
-		Verb: "install", Selector: "role=base", By: "soak", Options: view.JobOptions{Canary: 1, Parallel: max(r.targets/2, 1)},
+		Verb: "install", Selector: "role=base", By: "soak", Options: view.JobOptions{Canary: 1, Parallel: r.targets},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +187,7 @@ func (r *cursedRun) play() {
 			break
 		}
 		d.kill()
-		d = r.serve("--pace", strconv.Itoa(soakPace))
+		d = r.serve("--pace", r.pace())
 	}
 	if limit := 4*time.Minute + time.Duration(r.targets)*time.Second; !r.ended(ctx, started.ID, limit) {
 		t.Fatalf("it has not ended %s after the last of %d kills", limit, r.kills)

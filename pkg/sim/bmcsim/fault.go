@@ -34,14 +34,15 @@ func Recovers(f sim.Fault) bool {
 	return !slices.Contains([]sim.Fault{Fault401, FaultHang, FaultLies}, f)
 }
 
-// Reason is a part of what is said of a machine that is not.
+// Reason is a part of what is said of a machine that is not. One whose BMC
+// reverts is not if it reverts too soon.
 func Reason(f sim.Fault) string {
 	switch f {
 	case Fault401:
 		return "the BMC refuses user name or password"
 	case FaultHang:
 		return "the BMC does not answer"
-	case FaultLies:
+	case FaultLies, FaultReverts:
 		return "did not keep it"
 	}
 	return ""
