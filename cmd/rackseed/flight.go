@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 
+	"github.com/rackseed/rackseed/pkg/bmc/batch"
 	"github.com/rackseed/rackseed/pkg/flight"
+	"github.com/rackseed/rackseed/pkg/view"
 )
 
 // maxCatchUp bounds how far back the log is read for timelines after a start
@@ -36,7 +38,22 @@ func (c *core) recordLog(ctx context.Context) error {
 	return nil
 }
 
-// recordBMC is for what is observed of a machine's BMC beside its jobs.
-func (c *core) recordBMC(node, what, detail string) {
-	c.flight.Record(flight.Entry{At: c.ledger.Now(), Source: flight.BMC, Node: node, What: what, Detail: detail})
+// recordJob puts what a job tries on a machine's BMC into its timeline. Its
+// steps and its end are in the site's log.
+func (c *core) recordJob(job string, change view.JobChange) {
+	e := flight.Entry{At: c.ledger.Now(), Source: flight.BMC, Node: change.Target, Name: job}
+	if change.Phase == string(batch.Retrying) {
+		e.What, e.Detail = "retry", change.What
+		c.flight.Record(e)
+	}
+	if change.Result == nil {
+		return
+	}
+	for _, step := range change.Result.Steps {
+		e.What, e.Detail = "tried", step.What
+		if step.Error != "" {
+			e.Detail += ": " + step.Error
+		}
+		c.flight.Record(e)
+	}
 }

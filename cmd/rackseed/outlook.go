@@ -38,6 +38,7 @@ func (c *core) informed(config job.Config) job.Config {
 		}
 		return wantedBIOS(i), nil
 	}
+	config.Observe = c.recordJob
 	config.Boot, config.Image, config.Fetches = c.outlook.boot, c.outlook.image, c.outlook.fetches
 	return config
 }

@@ -40,6 +40,10 @@ type Config struct {
 	Image   func(t bmc.Target, name string) (string, error)
 	Fetches func(url string, since time.Time) (clients []batch.Fetch, ours bool)
 
+	// Observe is told what happens to each machine of a job that changes
+	// something; nil is allowed. It must not wait.
+	Observe func(job string, c view.JobChange)
+
 	// Seal and Open keep passwords that jobs set, as seal.Box does.
 	Seal func(site.Secret) site.Secret
 	Open func(site.Secret) (string, error)

@@ -160,7 +160,13 @@ func (r *Runner) work(ctx context.Context, l *live) {
 			return r.record(ctx, site.JobStep{ID: job.ID, Node: node, What: "power " + string(a) + " issued", Power: string(a)})
 		}
 	}
-	results := batch.Run(ctx, o, targets, r.equip(l, v), func(c batch.Change) { l.tell(Change(c)) })
+	results := batch.Run(ctx, o, targets, r.equip(l, v), func(c batch.Change) {
+		change := Change(c)
+		l.tell(change)
+		if l.durable && r.c.Observe != nil {
+			r.c.Observe(job.ID, change)
+		}
+	})
 	reason := ""
 	for _, res := range results {
 		if res.Phase == batch.NotStarted {
