@@ -272,3 +272,8 @@ func label(what, value string) string {
 	}
 	return what + " " + value
 }
+
+// foundWords is a machine in one line of the log.
+func foundWords(i site.Inventory) string {
+	return fmt.Sprintf("%s, serial %s, %d disks, %d ports", cmp.Or(strings.TrimSpace(i.Manufacturer+" "+i.Model), "unknown model"), orDash(i.Serial), len(i.Hardware.Disks), len(i.NICs))
+}

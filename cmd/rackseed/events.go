@@ -87,6 +87,17 @@ func sentence(b site.Body) string {
 		return fmt.Sprintf("%s attempt %d: %d deviations", b.Node, b.Attempt, len(b.Deviations))
 	case site.EvidenceStored:
 		return fmt.Sprintf("%s attempt %d: %s, %s", b.Node, b.Attempt, b.File, size(b.Size))
+	case site.NodePlanned:
+		if b.Node.Adopted {
+			return fmt.Sprintf("%s, role %s, adopted by %s", b.Node.Name, b.Node.Role, orDash(b.By))
+		}
+		return b.Node.Name
+	case site.StrangerInventoried:
+		return fmt.Sprintf("%s: %s", b.MAC, foundWords(b.Inventory))
+	case site.DiscoveryAsked:
+		return fmt.Sprintf("%s by %s, at its next network boot until %s", b.Node, orDash(b.By), clock(b.Until))
+	case site.StrangerForgotten:
+		return fmt.Sprintf("%s by %s", b.MAC, orDash(b.By))
 	case site.NodeHeld:
 		return fmt.Sprintf("%s: %s", b.Node, b.Reason)
 	case site.ClaimRefused:

@@ -127,6 +127,9 @@ func newWorld(t testing.TB) *world {
 	var nonces atomic.Int64
 	machine := &api.Machine{
 		Ledger: w.ledger, Compose: &bootplan.Composer{Profiles: profiles.Files, Root: box.Open}, Seal: box,
+		Agent: func(arch string, ramdisk bool) ([]byte, bool) {
+			return []byte(fmt.Sprint("agent ", ramdisk)), arch == "x86_64"
+		},
 		Loaders: func(name string) ([]byte, bool) { return []byte("a loader"), name == "snponly.efi" },
 		Images:  http.NotFoundHandler(), Evidence: w.evidence, Log: log,
 		Nonce:     func() string { return fmt.Sprint("nonce-", nonces.Add(1)) },

@@ -79,7 +79,7 @@ func TestProblems(t *testing.T) {
 	}
 	w.problem("GET", "/api/v1/nothing", "", 404, "not-found")
 	w.problem("GET", "/nothing", "", 404, "not-found")
-	w.problem("DELETE", "/api/v1/nodes/d1", "", 405, "method")
+	w.problem("PUT", "/api/v1/nodes/d1", "", 405, "method")
 	w.problem("GET", "/api/v1/arm", "", 405, "method")
 	w.problem("POST", "/api/v1/arm", "{", 400, "usage")
 	w.problem("POST", "/api/v1/arm", `{"selector": "d1", "force": true}`, 400, "usage")
