@@ -264,17 +264,35 @@ func (l *loop) tidy(ctx context.Context, got bmc.Boot, words string) (bmc.Boot, 
 	if !got.Persistent || l.want.Persistent {
 		return got, nil
 	}
-	now, err := l.s.Boot(ctx)
-	if err != nil || now.Device != l.want.Device {
-		return got, err
-	}
-	_, steps, err := bmc.SetBootVerified(ctx, l.s.Driver, bmc.Boot{Device: bmc.DeviceNone}, l.s.Patience)
+	note, steps, err := takeBack(ctx, l.s, l.want.Device)
 	l.steps = append(l.steps, steps...)
 	if err != nil {
-		return got, fmt.Errorf("%s, but the BMC keeps it for all boots, and cannot be told otherwise: %w", words, err)
+		return got, fmt.Errorf("%s, but %w", words, err)
 	}
-	got.Note += "; the BMC would have kept it for all boots: taken back"
+	got.Note += note
 	return got, nil
+}
+
+// takeBack ends an override that a BMC still has, though it was for one boot:
+// by none, or by the disk for good where the BMC knows no none.
+func takeBack(ctx context.Context, s *Session, device bmc.Device) (note string, steps bmc.Steps, err error) {
+	now, err := s.Boot(ctx)
+	if err != nil {
+		return "", nil, fmt.Errorf("reading the boot device afterwards: %w", err)
+	}
+	if now.Device != device {
+		return "", nil, nil
+	}
+	_, steps, err = bmc.SetBootVerified(ctx, s.Driver, bmc.Boot{Device: bmc.DeviceNone}, s.Patience)
+	if err == nil {
+		return "; the BMC would have kept it for all boots: taken back", steps, nil
+	}
+	_, more, second := bmc.SetBootVerified(ctx, s.Driver, bmc.Boot{Device: bmc.DeviceDisk, Persistent: true}, s.Patience)
+	steps = append(steps, more...)
+	if second != nil {
+		return "", steps, fmt.Errorf("the BMC keeps it for all boots, and cannot be told otherwise: %w", err)
+	}
+	return "; the BMC would have kept it for all boots, and takes no none: told the disk for good", steps, nil
 }
 
 // PowerVerify does a power action and compares what the machine then does

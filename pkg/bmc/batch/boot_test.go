@@ -22,6 +22,7 @@ type server struct {
 	heeds  string        // the way that the firmware understands; "" is none
 	post   time.Duration // from power-on to its first packet
 	keeps  bool          // says for good what was told for once
+	noNone bool          // knows no none
 
 	w      *wire
 	power  bmc.PowerState
@@ -56,6 +57,9 @@ func (s *server) Ways() []bmc.Way {
 }
 
 func (s *server) SetBoot(_ context.Context, want bmc.Boot, way bmc.Way) error {
+	if s.noNone && want.Device == bmc.DeviceNone {
+		return bmc.ErrUnsupported
+	}
 	s.w.log = append(s.w.log, fmt.Sprintf("%s by %s", want, way.Name))
 	s.told = want
 	if s.keeps && want.Device != bmc.DeviceNone {
@@ -149,6 +153,12 @@ func TestBootVerify(t *testing.T) {
 			name: "what a BMC would keep for all boots is taken back", redfish: server{ways: []string{"a"}, heeds: "a", keeps: true}, want: pxe,
 			result: "done: pxe persistently; " + seen + "; the BMC would have kept it for all boots: taken back",
 			log:    "pxe once by a, power off, power on, no override by a",
+			notes:  "told pxe once by a; power cycle 1 of at most 3 to see what it boots",
+		},
+		{
+			name: "what a BMC keeps for all boots gives way to the disk", redfish: server{ways: []string{"a"}, heeds: "a", keeps: true, noNone: true}, want: pxe,
+			result: "done: pxe persistently; " + seen + "; the BMC would have kept it for all boots, and takes no none: told the disk for good",
+			log:    "pxe once by a, power off, power on, disk persistently by a",
 			notes:  "told pxe once by a; power cycle 1 of at most 3 to see what it boots",
 		},
 		{

@@ -33,6 +33,7 @@ type mediaBoot struct {
 	url   string
 	since time.Time // the power cycle
 	left  bmc.Media
+	note  string // what was taken back besides
 	steps bmc.Steps
 }
 
@@ -54,9 +55,8 @@ func (b *mediaBoot) run(ctx context.Context) (string, error) {
 	if err := b.v.Talk(ctx, b.limited(2*time.Minute), b.end); err != nil {
 		return "", b.still(err)
 	}
-	b.left = bmc.Media{}
 	b.steps = append(b.steps, bmc.Step{What: "ejected: " + why})
-	return read + "; " + why + ": ejected", nil
+	return read + "; " + why + ": ejected" + b.note, nil
 }
 
 // limited is what a conversation may take; --deadline bounds each.
@@ -100,11 +100,9 @@ func (b *mediaBoot) end(ctx context.Context, s *Session) (Outcome, error) {
 	if err := s.EjectMedia(ctx); err != nil {
 		return Outcome{}, fmt.Errorf("ejecting: %w", err)
 	}
-	now, err := s.Boot(ctx)
-	if err != nil || now.Device != bmc.DeviceCD {
-		return Outcome{}, err
-	}
-	_, steps, err := bmc.SetBootVerified(ctx, s.Driver, bmc.Boot{Device: bmc.DeviceNone}, s.Patience)
+	b.left = bmc.Media{}
+	note, steps, err := takeBack(ctx, s, bmc.DeviceCD)
+	b.note = note
 	b.steps = append(b.steps, steps...)
 	return Outcome{}, err
 }

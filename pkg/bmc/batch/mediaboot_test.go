@@ -130,7 +130,8 @@ func TestMediaBoot(t *testing.T) {
 		},
 		{
 			name: "what a BMC would keep for all boots is taken back", p: player{boots: true, keeps: true, runs: time.Minute},
-			result: "done: after the power cycle 10.21.0.11 came for it; the machine restarted: ejected", log: "insert, cd once, off, on, eject, no override",
+			result: "done: after the power cycle 10.21.0.11 came for it; the machine restarted: ejected; the BMC would have kept it for all boots: taken back",
+			log:    "insert, cd once, off, on, eject, no override",
 		},
 		{
 			name: "an interrupted job cycles no second time", past: []bmc.PowerAction{bmc.ActionOff, bmc.ActionOn},
