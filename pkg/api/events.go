@@ -187,10 +187,9 @@ func (h *Operator) stream(w http.ResponseWriter, r *http.Request, since uint64, 
 			if !ok {
 				return
 			}
-			if seen = e.Seq; !want.event(e) {
-				continue
+			if seen = e.Seq; want.event(e) {
+				err = writeEvent(w, e)
 			}
-			err = writeEvent(w, e)
 		case <-beat.C:
 			// An id without data tells a browser where to go on, and nothing
 			// else: what the filter left out is not read again.

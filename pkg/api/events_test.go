@@ -28,6 +28,8 @@ type stream struct {
 	t     *testing.T
 	lines *bufio.Reader
 	close func()
+	beats int    // messages without an event
+	seen  uint64 // the id of the last of them
 }
 
 func follow(t *testing.T, base, query, lastID string) *stream {
@@ -74,7 +76,10 @@ func (s *stream) next() (uint64, string, site.Event) {
 		case "data":
 			err = json.Unmarshal([]byte(value), &e)
 		case "":
-			return id, name, e
+			if e.Body != nil { // else it is the heartbeat
+				return id, name, e
+			}
+			s.beats, s.seen = s.beats+1, id
 		}
 		if err != nil {
 			s.t.Fatalf("%q: %v", line, err)
@@ -124,4 +129,42 @@ func TestStreamEndsWithTheLedger(t *testing.T) {
 	if line, err := s.lines.ReadString('\n'); err == nil {
 		t.Errorf("it went on with %q", line)
 	}
+}
+
+// TestFiltersPick: by node and by kind, in pages and as it happens; what is
+// left out counts as seen, so that nobody reads it again.
+func TestFiltersPick(t *testing.T) {
+	w := planned(t)
+	w.arm("d1,r1")
+	kinds := func(query string) (all []string) {
+		for _, e := range decode[[]site.Event](t, w.call("GET", "/api/v1/events?"+query, "")) {
+			all = append(all, e.Body.Kind()+" "+e.Body.Subject())
+		}
+		return all
+	}
+	same(t, "by node", strings.Join(kinds("selector=d1"), ", "), "node-planned d1, armed d1")
+	same(t, "by role", strings.Join(kinds("selector=role%3Drpm"), ", "), "node-planned r1, armed r1")
+	same(t, "by kind", strings.Join(kinds("kind=armed,image-removed"), ", "), "armed d1, armed r1")
+	same(t, "by both", strings.Join(kinds("kind=armed&selector=r1"), ", "), "armed r1")
+	same(t, "a page of one", strings.Join(kinds("kind=armed&limit=1"), ", "), "armed d1")
+	same(t, "nothing", len(kinds("kind=node-held")), 0)
+	w.problem("GET", "/api/v1/events?selector=nobody", "", 400, "usage")
+	w.problem("GET", "/api/v1/events?selector=%26", "", 400, "usage")
+
+	server := httptest.NewServer(w.operator)
+	defer server.Close()
+	s := follow(t, server.URL, "?selector=d1&kind=disarmed", "")
+	defer s.close()
+	w.call("POST", "/api/v1/disarm", `{"selector": "r1"}`)
+	missed := w.seq()
+	for s.seen < missed { // it has passed by
+		if line, err := s.lines.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		} else if id, ok := strings.CutPrefix(line, "id: "); ok {
+			s.seen, _ = strconv.ParseUint(strings.TrimSpace(id), 10, 64)
+		}
+	}
+	w.call("POST", "/api/v1/disarm", `{"selector": "d1"}`)
+	_, name, e := s.next()
+	same(t, "what comes", name+" "+e.Body.Subject(), "disarmed d1")
 }

@@ -57,7 +57,7 @@ func TestJobs(t *testing.T) {
 	same(t, "cancelling", w.call("DELETE", "/api/v1/jobs/j1", "").Code, http.StatusNoContent)
 	same(t, "cancelled", b.cancelled, "j1")
 
-	w.problem("POST", "/api/v1/jobs", `{"verb": "power", "password": "x"}`, 400, "usage")
+	w.problem("POST", "/api/v1/jobs", `{"verb": "power", "passphrase": "x"}`, 400, "usage")
 	w.problem("GET", "/api/v1/jobs/j2", "", 404, "not-found")
 	w.problem("DELETE", "/api/v1/jobs/j2", "", 404, "not-found")
 	b.err = view.Misuse("it has ended")

@@ -134,6 +134,7 @@ func (h *Operator) Handler() http.Handler {
 		r.Delete("/nodes/{name}/recording", h.stopRecording)
 		r.Post("/nodes/{name}/console", h.copyConsole)
 		r.Post("/dhcp/resume", h.resumeDHCP)
+		r.Get("/report", h.handover)
 		r.Get("/events", h.events)
 		r.Get("/log", h.copyLog)
 	})
