@@ -24,37 +24,70 @@ func newConsoleCommand(g *globals) *cobra.Command {
 		Use:   "console NODE",
 		Short: "the serial console of a machine, through its BMC",
 		Long: `Shows the serial console of a machine in this terminal, through its BMC (IPMI serial over LAN).
-A console that somebody else has open is taken over.
+A console that somebody else has open is taken over. Redfish has no console of its own: where a BMC offers one
+by SSH or in its pages, it is not used here.
+
+With --record what the machine says goes into its timeline, too (` + "`rackseed node show NODE --timeline`" + `); with
+--record FILE it is appended to a file. --record-for has the daemon record it while nobody looks: it takes no
+console from a person, and tries again after the BMC restarts.
 
 At the beginning of a line, ~. ends it, ~~ types a tilde, and ~? lists these. All else goes to the
 machine, Ctrl-C too. Without a terminal the standard input is typed and the console is copied to the
 standard output until the program is interrupted.`,
 		Example: `  rackseed console cs-computer-0001
+  rackseed console cs-computer-0001 --record
+  rackseed console cs-computer-0001 --record-for 2h
   rackseed console --bmc 10.21.0.11 --user admin --password-file bmc.pass --record boot.log`,
 		Args: func(_ *cobra.Command, args []string) error {
+			args = f.takeFile(args)
 			if f.direct.bmcs == "" && len(args) != 1 || f.direct.bmcs != "" && len(args) != 0 {
 				return errors.New("which machine? give one NODE, or its BMC with --bmc ADDRESS")
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			args = f.takeFile(args)
+			if f.recordFor > 0 || f.stop {
+				return f.unattended(c, g, args)
+			}
 			target, err := f.target(c, g, args)
 			if err != nil {
 				return err
 			}
-			return f.run(c, target)
+			return f.run(c, g, target)
 		},
 	}
 	f.direct.add(c.Flags())
 	c.Flags().StringVar(&f.plan, "plan", "", "take the BMC from this plan `FILE`, without a daemon")
-	c.Flags().StringVar(&f.record, "record", "", "append what the machine says to this `FILE`, too")
+	c.Flags().StringVar(&f.record, "record", "", "keep what the machine says in its timeline, too, or append it to this `FILE`")
+	c.Flags().Lookup("record").NoOptDefVal = toTimeline
+	c.Flags().DurationVar(&f.recordFor, "record-for", 0, "have the daemon record it for so long, and look at nothing")
+	c.Flags().BoolVar(&f.stop, "stop-recording", false, "have the daemon record it no more")
 	return c
 }
 
 type consoleFlags struct {
-	direct directFlags
-	plan   string
-	record string
+	direct    directFlags
+	plan      string
+	record    string // a file, or toTimeline
+	recordFor time.Duration
+	stop      bool
+}
+
+// toTimeline is what --record without a file is for.
+const toTimeline = "timeline"
+
+// takeFile has --record FILE mean the same as --record=FILE.
+func (f *consoleFlags) takeFile(args []string) []string {
+	most := 1
+	if f.direct.bmcs != "" {
+		most = 0
+	}
+	if len(args) != most+1 || f.record != toTimeline && f.record != args[most] {
+		return args
+	}
+	f.record = args[most]
+	return args[:most]
 }
 
 // target is the one BMC that it is about.
@@ -78,8 +111,8 @@ func (f *consoleFlags) target(c *cobra.Command, g *globals, args []string) (bmc.
 		return bmc.Target{}, usageError("a console is of one machine, and these are %d", len(targets))
 	}
 	t := targets[0]
-	if t.Protocol == bmc.Redfish {
-		return t, usageError("the console of %s is IPMI's: leave out --protocol redfish", t.Name)
+	if f.direct.protocol == string(bmc.Redfish) {
+		return t, usageError("the console of %s is IPMI's: leave out --protocol redfish; consoles by SSH or in the BMC's pages are not used", t.Name)
 	}
 	t.Protocol = bmc.IPMI
 	return t, nil
@@ -112,13 +145,22 @@ func (f *consoleFlags) ofDaemon(c *cobra.Command, g *globals, node string) ([]bm
 // consoleLogin is how long the BMC may take to log in and to hang up.
 const consoleLogin = 30 * time.Second
 
-func (f *consoleFlags) run(c *cobra.Command, t bmc.Target) (err error) {
+func (f *consoleFlags) run(c *cobra.Command, g *globals, t bmc.Target) (err error) {
 	dial, err := f.direct.dialer()
 	if err != nil {
 		return err
 	}
 	out := c.OutOrStdout()
-	if f.record != "" {
+	switch f.record {
+	case "":
+	case toTimeline:
+		if f.direct.bmcs != "" || f.plan != "" {
+			return usageError("timelines are of nodes in a daemon's plan: give a NODE, or a file with --record FILE")
+		}
+		tape := tapeOf(c.Context(), g, t.Name)
+		defer func() { err = errors.Join(err, tape.end()) }()
+		out = io.MultiWriter(out, tape)
+	default:
 		// A console shows what people type, so the file is theirs alone.
 		file, err := os.OpenFile(f.record, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {

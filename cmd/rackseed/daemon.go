@@ -47,6 +47,7 @@ type daemon struct {
 	operator  []net.Listener
 	strangers chan site.StrangerSeen
 	jobs      *job.Runner
+	consoles  consoles
 	wire      wire         // what is heard of other DHCP servers
 	note      atomic.Value // string: why DHCP is silent, if it is
 	observer  *observer
@@ -234,6 +235,8 @@ func (d *daemon) startJobs(ctx context.Context, group *errgroup.Group) error {
 	d.core.outlook = outlook{boot: d.core.booted, image: d.media, fetches: d.fetches}
 	d.jobs = d.core.jobRunner(true, dial, d.opts.pace, d.server().Addr)
 	group.Go(func() error { return d.jobs.Run(ctx) })
+	d.consoles = d.core.consoleRecorder()
+	group.Go(func() error { return d.consoles.Run(ctx) })
 	return nil
 }
 
@@ -251,6 +254,7 @@ func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
 	side := d.core.operatorSide(d.serving, x)
 	side.ResumeDHCP = d.resume
 	side.Page, side.Jobs = web.Handler(), d.jobs
+	side.Consoles = d.consoles
 	for _, l := range d.operator {
 		h := side.Handler()
 		if l.Addr().Network() == "tcp" {
