@@ -39,6 +39,7 @@ function form(app, selector, nodes, close) {
   const failures = amount(0);
   const options = h('div.fields', null, field(t('install.canary'), canary, t('install.canary.hint')), field(t('install.parallel'), parallel),
     field(t('install.failures'), failures, t('install.failures.hint')));
+  const why = field(t('action.reason'), reason);
   const line = h('div');
   for (const input of [canary, parallel, failures]) input.addEventListener('input', update);
   const go = actButton(t('install.go', {n: nodes.length}), start, {kind: 'danger', box, disabled: true});
@@ -49,6 +50,7 @@ function form(app, selector, nodes, close) {
 
   function update() {
     options.hidden = !power.input.checked;
+    why.hidden = power.input.checked; // the log of a job has no room for it
     const flags = power.input.checked
       ? [canary.value && `--canary ${canary.value}`, parallel.value && `--parallel ${parallel.value}`, failures.value && `--max-failures ${failures.value}`]
       : ['--no-power'];
@@ -73,7 +75,7 @@ function form(app, selector, nodes, close) {
     h('p.warning', null, t('install.wipes', {n: nodes.length})),
     wipeTable(nodes),
     power.element, options,
-    field(t('action.reason'), reason), person(),
+    why, person(),
     field(t('install.type', {word}), typed, nodes.length === 1 ? t('install.type.one') : t('install.type.many')),
     line, box,
     h('div.buttons', null, go, h('button', {type: 'button', onclick: close}, t('dialog.cancel'))),

@@ -19,6 +19,8 @@
  * @property {Record<string, string>} [addresses]
  * @property {string} [image]
  * @property {string} [fix] the next step with a machine that failed or is held
+ * @property {boolean} [adopted]
+ * @property {string} [adopted_by]
  * @property {string} [armed_by]
  * @property {string} [armed_until]
  * @property {number} [attempt]
@@ -78,35 +80,43 @@ export function fold(machines, event, touch) {
       touch(refetchAll); // the image of a machine follows from its role
       return;
     case 'node-planned':
-      planned(machines, body.node, at, touch);
+      planned(machines, body, at, touch);
       return;
     case 'node-unplanned':
       machines.delete(body.name);
       touch(body.name);
       return;
     case 'stranger-seen':
-      stranger(machines, body.mac, at, body.arch, touch);
+      stranger(machines, body.mac, at, body.arch || '', touch);
       return;
     case 'stranger-inventoried':
       stranger(machines, body.mac, at, undefined, touch);
       return;
     case 'node-inventoried':
       if (body.inventory.source === 'bmc') for (const nic of body.inventory.nics || []) known(machines, nic.mac, touch);
-      touch(body.node);
+      touch(body.node, refetchOne); // its model
       return;
     default:
       if (!silent.has(kind) && event.subject) touch(event.subject, refetchOne);
   }
 }
 
-function planned(machines, node, at, touch) {
-  const {name, role, rack, u, serial, uuid, addresses} = node;
+function planned(machines, {node, by}, at, touch) {
+  const {name, role, rack, u, serial, uuid, addresses, adopted} = node;
   const before = machines.get(name) || {name, state: 'planned', since: at};
-  let m = {...before, role, rack, u, macs: node.macs, serial, uuid, addresses, disks: node.disks?.system};
+  let m = {...before, role, rack, u, macs: node.macs, serial, uuid, addresses, disks: node.disks?.system, adopted};
+  if (by || !adopted) m.adopted_by = by;
   if (before.state === 'armed') m = {...enter(m, 'planned', at), ...disarmed};
+  else if (before.state === 'held' && !sameIdentity(before, m)) m = {...enter(m, 'planned', at), reason: undefined};
   machines.set(name, m);
   touch(name);
   for (const mac of node.macs || []) known(machines, mac, touch);
+}
+
+/** Whether the plan still means the machine that it meant. */
+function sameIdentity(a, b) {
+  const id = (m) => JSON.stringify([m.serial || '', m.uuid || '', m.macs || []]);
+  return id(a) === id(b);
 }
 
 function stranger(machines, mac, at, arch, touch) {

@@ -30,7 +30,7 @@ export function gantt(rows, o) {
   const height = rows.length * rowHeight + axisHeight;
   const ticks = axis(end - origin, (width - left) / 110);
   const drawing = svg('svg.gantt', {viewBox: `0 0 ${width} ${height}`, role: rows.some((r) => r.href) ? 'group' : 'img', 'aria-label': o.label},
-    ticks.map((at) => {
+    ticks.filter((at) => left + at * scale < width - 48).map((at) => {
       const x = left + at * scale;
       return [svg('line.tick', {x1: x, x2: x, y1: 0, y2: height - axisHeight}),
         svg('text.axis', {x: x + 3, y: height - 7}, o.align ? duration(at) : time(new Date(origin + at).toISOString()))];

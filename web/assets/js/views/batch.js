@@ -23,6 +23,7 @@ export function batchView(app, _, query) {
   const body = h('div');
   const element = h('div.page', null, h('h1', null, t('nav.batch')), field(t('board.filter'), input, t('batch.hint')), problem, body);
   let shown = 0;
+  let shares = [];
 
   async function show() {
     const mine = ++shown;
@@ -32,7 +33,7 @@ export function batchView(app, _, query) {
       setText(problem, '');
       if (!run) return fill(body, h('p.empty', null, t('batch.none')));
       const phases = await recorded(run);
-      if (mine === shown) fill(body, page(run, phases));
+      if (mine === shown) fill(body, page(run, phases, shares));
     } catch (e) {
       setText(problem, e.message || t('error.away'));
     }
@@ -49,6 +50,7 @@ export function batchView(app, _, query) {
     const few = run.machines.length <= namedInURL ? run.machines.map((m) => m.name).join(',') : '';
     const answer = await api.batch(selector || few);
     const wanted = new Set(run.machines.map((m) => m.name));
+    shares = answer?.shares || [];
     return new Map((answer?.runs || []).filter((r) => wanted.has(r.node) && r.phases?.length).map((r) => [r.node, r.phases]));
   }
 
@@ -69,8 +71,11 @@ export function batchView(app, _, query) {
   };
 }
 
-/** @param {import('../lib/run.js').Run} run @param {Map<string, import('../lib/gantt.js').Phase[]>} recorded */
-function page(run, recorded) {
+/**
+ * @param {import('../lib/run.js').Run} run @param {Map<string, import('../lib/gantt.js').Phase[]>} recorded
+ * @param {any[]} shares what the recorder says of each phase
+ */
+function page(run, recorded, shares) {
   const now = Date.now();
   const rows = run.machines.map((m) => ({m, phases: recorded.get(m.name)?.length ? recorded.get(m.name) : whole(m, now)})).filter((r) => r.phases.length);
   rows.sort((a, b) => took(b.phases, now) - took(a.phases, now));
@@ -79,7 +84,7 @@ function page(run, recorded) {
     h('section.run', {'aria-label': t('run.title')}, bar, h('p', null, sentence(run))),
     failures(run),
     h('section.panel.wide', null, h('h2', null, t('batch.picture')), recorded.size ? null : h('p.hint', null, t('batch.notrecorded')), picture(rows, now)),
-    h('div.panels', null, whereTheTimeGoes(rows, recorded, now), stragglers(rows, now)),
+    h('div.panels', null, whereTheTimeGoes(rows, shares, now), stragglers(rows, now)),
   ];
 }
 
@@ -100,15 +105,14 @@ function picture(rows, now) {
     legend(kinds)];
 }
 
-function whereTheTimeGoes(rows, recorded, now) {
-  if (!recorded.size) return null;
+function whereTheTimeGoes(rows, shares, now) {
+  if (!shares.length) return null;
   const lengths = new Map();
-  const notes = new Map();
+  const notes = new Map(shares.map((s) => [s.name, s.note]));
   for (const {phases} of rows) {
     for (const p of phases) {
       if (!lengths.has(p.name)) lengths.set(p.name, []);
       lengths.get(p.name).push(endOf(p, now) - Date.parse(p.begin));
-      if (p.note) notes.set(p.name, p.note);
     }
   }
   const sums = [...lengths].map(([name, list]) => ({name, sum: list.reduce((a, b) => a + b, 0), middle: median(list), most: Math.max(...list)}));

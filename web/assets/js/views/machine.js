@@ -26,7 +26,7 @@ export function machineView(app, {name}) {
   const element = h('div.page.machine', null,
     h('nav.crumbs', {'aria-label': t('machine.where')}, h('a', {href: '/'}, t('nav.board')), ' / ', h('span', {'aria-current': 'page'}, name)),
     h('div.machine-head', null, h('h1', null, name), badge), why, actions,
-    h('div.panels', null, panels[0].element, log.element, panels[1].element, panels[2].element, panels[3].element, panels[4].element, panels[5].element));
+    h('div.panels', null, panels[0].element, log.element, panels[1].element, h('div.stack', null, panels[2].element, panels[4].element), panels[3].element, panels[5].element));
 
   function head() {
     const m = store.nodes.get(name);

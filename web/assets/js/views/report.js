@@ -40,7 +40,8 @@ export function reportView(app) {
 
   let timer = 0;
   const unsubscribe = store.subscribe((change) => {
-    if (change.all || change.names.size) timer ||= setTimeout(() => { timer = 0; show(); }, 2000);
+    if (change.all) show();
+    else if (change.names.size) timer ||= setTimeout(() => { timer = 0; show(); }, 2000);
   });
   show();
   return {title: t('nav.report'), element, close() { unsubscribe(); clearTimeout(timer); }};
