@@ -58,7 +58,7 @@ machine became ready that should have, and whether the others failed for the rig
 
 Faults of machines that become ready all the same: late-link, power-cut, lost-report, slow-disk,
 two-claims; and of BMCs: bmc-slow, bmc-flaky, bmc-reverts, bmc-drops-session, bmc-etag-required,
-bmc-no-once. Faults that end an install: ambiguous-disk, crash, hang, no-pxe, wrong-serial, deviation,
+bmc-no-once, bmc-boots-disk. Faults that end an install: ambiguous-disk, crash, hang, no-pxe, wrong-serial, deviation,
 bmc-401, bmc-hang, bmc-lies.`,
 		Example: "  rackseed demo\n  rackseed demo --nodes 40 --fault ambiguous-disk=2 --fault bmc-lies --fault power-cut --exit",
 		RunE:    func(c *cobra.Command, _ []string) error { return runDemo(c, o) },
