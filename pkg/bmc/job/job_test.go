@@ -28,6 +28,8 @@ type world struct {
 	bmcs  map[string]*fake
 	sent  []string
 	ids   int
+
+	changed chan struct{} // closed at the next commit
 }
 
 // fake is a BMC; a session is the BMC itself.
@@ -41,7 +43,7 @@ type fake struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, state: site.NewState(), bmcs: map[string]*fake{}}
+	w := &world{t: t, state: site.NewState(), bmcs: map[string]*fake{}, changed: make(chan struct{})}
 	for _, name := range []string{"a", "b", "c"} {
 		w.bmcs[name] = &fake{w: w, name: name, power: bmc.PowerOn, slow: time.Second}
 		w.apply(site.NodePlanned{Node: site.Node{Name: name, Rack: "R-" + name, BMC: site.BMC{Address: name}}})
@@ -73,7 +75,17 @@ func (w *world) do(_ context.Context, decide func(*site.State, time.Time) ([]sit
 		}
 	}
 	w.state = next
+	if w.changed != nil {
+		close(w.changed)
+	}
+	w.changed = make(chan struct{})
 	return next, nil
+}
+
+func (w *world) nextChange() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed
 }
 
 func (w *world) now() *site.State {
@@ -83,9 +95,9 @@ func (w *world) now() *site.State {
 }
 
 // runner is a daemon's; stop ends it.
-func (w *world) runner() (r *Runner, stop func()) {
-	r = New(Config{
-		State: w.now, Do: w.do, Now: time.Now, Log: slog.New(slog.DiscardHandler), Owner: true,
+func (w *world) runner(edits ...func(*Config)) (r *Runner, stop func()) {
+	c := Config{
+		State: w.now, Do: w.do, Changed: w.nextChange, Now: time.Now, Log: slog.New(slog.DiscardHandler), Owner: true,
 		NewID: func() string { w.ids++; return fmt.Sprint("j", w.ids) },
 		Target: func(_ *site.State, m *site.Machine) (bmc.Target, error) {
 			return bmc.Target{Name: m.Node.Name, Address: m.Node.BMC.Address, Rack: m.Node.Rack}, nil
@@ -94,7 +106,11 @@ func (w *world) runner() (r *Runner, stop func()) {
 			w.bmcs[t.Address].seen = t.Known
 			return w.bmcs[t.Address], nil
 		},
-	})
+	}
+	for _, edit := range edits {
+		edit(&c)
+	}
+	r = New(c)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error)
 	go func() { ended <- r.Run(ctx) }()
