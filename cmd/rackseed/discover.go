@@ -37,6 +37,9 @@ The node stays when a plan is applied that does not name its machine; ` + "`rack
 writes it into the plan file.`,
 		Example: "  rackseed node adopt 52:54:00:12:34:66 --name cs-computer-0513 --role compute\n  rackseed node adopt 2102311TUF10K8000513 --name cs-computer-0513 --role compute --rack A33 --u 12 --bmc 10.21.2.1 --address provision=10.20.3.1",
 		RunE: func(c *cobra.Command, args []string) error {
+			if req.Name == "" || req.Role == "" {
+				return usageError("say what it becomes: --name HOSTNAME --role ROLE")
+			}
 			req.Who, req.By = args[0], operatorName()
 			for network, text := range addresses {
 				a, err := netip.ParseAddr(text)
@@ -69,9 +72,6 @@ writes it into the plan file.`,
 	f.StringVar(&req.BMC, "bmc", "", "address of its BMC (default: what the discovery found)")
 	f.StringVar(&req.Image, "image", "", "image, if not the role's")
 	f.StringToStringVar(&addresses, "address", nil, "`NETWORK=ADDRESS`; may be repeated")
-	for _, needed := range []string{"name", "role"} {
-		_ = c.MarkFlagRequired(needed) // a flag of this name was just made
-	}
 	return c
 }
 

@@ -44,10 +44,13 @@ func (h *Operator) notSeen(s *site.State, who string) error {
 	} else if m, ok := s.MachineBySerial(who); ok {
 		return install.Refusal(fmt.Sprintf("serial number %s is %s already: `rackseed node show %s`", who, m.Node.Name, m.Node.Name))
 	}
-	return fmt.Errorf("%w: nobody has seen %s: `rackseed node list` shows the machines that were, by MAC and, once they were discovered, by serial number", errNoNode, who)
+	return noNode(fmt.Sprintf("nobody has seen %s: `rackseed node list` shows the machines that were, by MAC and, once they were discovered, by serial number", who))
 }
 
-var errNoNode = errors.New("no such machine")
+// noNode says that there is no such machine.
+type noNode string
+
+func (n noNode) Error() string { return string(n) }
 
 // changeNode changes an adopted node; what a plan file says is changed there.
 func (h *Operator) changeNode(w http.ResponseWriter, r *http.Request) {
@@ -89,7 +92,7 @@ func adopted(s *site.State, name, what string) (*site.Machine, error) {
 	m, ok := s.Machine(name)
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("%w: the plan has no node %s: see `rackseed node list`", errNoNode, name)
+		return nil, noNode(fmt.Sprintf("the plan has no node %s: see `rackseed node list`", name))
 	case !m.Node.Adopted:
 		return nil, install.Refusal(fmt.Sprintf("%s stands in the plan file and is %s there: edit it, then `rackseed plan apply FILE`", name, what))
 	case m.Running():
@@ -130,7 +133,7 @@ func (h *Operator) discoverNode(w http.ResponseWriter, r *http.Request) {
 	h.decideOn(w, r, name, func(s *site.State, now time.Time) ([]site.Body, error) {
 		m, ok := s.Machine(name)
 		if !ok {
-			return nil, fmt.Errorf("%w: the plan has no node %s: a machine that it does not name is discovered by itself, with discovery: {strangers: true}", errNoNode, name)
+			return nil, noNode(fmt.Sprintf("the plan has no node %s: a machine that it does not name is discovered by itself, with discovery: {strangers: true}", name))
 		}
 		if err := discovery.MayLook(s, m); err != nil {
 			return nil, err
@@ -155,11 +158,11 @@ func (h *Operator) decideOn(w http.ResponseWriter, r *http.Request, name string,
 }
 
 func (h *Operator) failOn(w http.ResponseWriter, err error) {
-	refusal := install.Refusal("")
+	refusal, missing := install.Refusal(""), noNode("")
 	switch {
 	case errors.As(err, &refusal):
 		h.fail(w, codeRefused, err)
-	case errors.Is(err, errNoNode):
+	case errors.As(err, &missing):
 		h.fail(w, codeNotFound, err)
 	default:
 		h.fail(w, codeFailed, err)
