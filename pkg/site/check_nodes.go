@@ -126,7 +126,7 @@ func (c *checker) checkRole(path string, n *Node) {
 		return
 	}
 	if c.plan.ImageOf(n) == "" {
-		c.warn("node-without-image", path, "add image: NAME to the node or to role "+n.Role, "%s has no image: it cannot be installed", n.Name)
+		c.warn("node-without-image", "roles."+n.Role, "add image: NAME to the node or to role "+n.Role, "%s has no image: it cannot be installed", n.Name)
 	}
 }
 

@@ -181,7 +181,7 @@ func TestCheck(t *testing.T) {
 		{"role-missing", "nodes[0]", SeverityError, func(p *Plan) { p.Nodes[0].Role = "" }},
 		{"role-unknown", "nodes[0].role", SeverityError, func(p *Plan) { p.Nodes[0].Role = "storage" }},
 		{"image-unknown", "nodes[0].image", SeverityError, func(p *Plan) { p.Nodes[0].Image = "rocky8" }},
-		{"node-without-image", "nodes[0]", SeverityWarning, func(p *Plan) { role(p, func(r *Role) { r.Image = "" }); p.Nodes[1].Image = "rocky9.6" }},
+		{"node-without-image", "roles.compute", SeverityWarning, func(p *Plan) { role(p, func(r *Role) { r.Image = "" }); p.Nodes[1].Image = "rocky9.6" }},
 		{"node-without-identity", "nodes[0]", SeverityWarning, func(p *Plan) { p.Nodes[0].MACs, p.Nodes[0].Serial, p.Nodes[0].UUID = nil, "", UUID{} }},
 		{"mac-duplicate", "nodes[1].mac", SeverityError, func(p *Plan) { p.Nodes[1].MACs = p.Nodes[0].MACs }},
 		{"mac-duplicate", "nodes[0].mac", SeverityError, func(p *Plan) { p.Nodes[0].MACs = append(p.Nodes[0].MACs, p.Nodes[0].MACs[0]) }},

@@ -52,7 +52,7 @@ func Headings() map[Key][]string {
 		KeySerial:      {"序列号", "sn", "sn号", "设备序列号", "产品序列号", "serial", "serialnumber", "serialno", "servicetag"},
 		KeyUUID:        {"uuid", "systemuuid"},
 		KeyMAC:         {"mac", "mac地址", "pxemac", "网卡mac", "网卡mac地址", "pxe网卡mac", "macaddress", "bootmac", "nicmac", "pxemac地址"},
-		KeyBMCAddress:  {"带外ip", "带外地址", "带外管理ip", "bmcip", "bmc地址", "ibmc地址", "ibmcip", "管理口ip", "ipmiip", "ipmi地址", "ipmiip4", "oobip", "ipmiaddress", "bmcaddress", "bmc", "iloip", "idracip", "ipmi"},
+		KeyBMCAddress:  {"带外ip", "带外地址", "带外管理ip", "带外ip地址", "带外管理ip地址", "带外管理地址", "bmcip地址", "ibmcip地址", "管理口ip地址", "ipmiip地址", "bmcip", "bmc地址", "ibmc地址", "ibmcip", "管理口ip", "ipmiip", "ipmi地址", "ipmiip4", "oobip", "ipmiaddress", "bmcaddress", "bmc", "iloip", "idracip", "ipmi"},
 		KeyBMCUser:     {"带外用户", "带外用户名", "带外账号", "bmc用户", "bmc用户名", "bmcusername", "bmcuser", "ipmiusername", "ipmiuser", "oobuser"},
 		KeyBMCPassword: {"带外密码", "bmc密码", "ipmi密码", "bmcpassword", "bmcpass", "ipmipassword", "oobpassword", "管理口密码", "密码", "password"},
 		KeyMemory:      {"内存", "内存容量", "内存大小", "ram", "memory", "mem"},

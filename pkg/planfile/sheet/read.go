@@ -62,7 +62,7 @@ type reader struct {
 // findings of the table; rows with an error are not among its rows.
 func Read(grids []Grid, opts Options) *Table {
 	r := newReader(opts)
-	if heading, ok := r.choose(grids); ok && r.columns(heading) {
+	if heading, ok := r.choose(grids); ok && r.columns(r.joined(heading)) {
 		r.rows(heading)
 		r.duplicates()
 		r.table.Rows = slices.DeleteFunc(r.table.Rows, func(row Row) bool { return row.bad })
@@ -162,6 +162,80 @@ func (r *reader) headingRow(g Grid) (int, bool) {
 		}
 	}
 	return best, most > 1
+}
+
+// joined takes two rows of headings for one. Above the row may stand what
+// several columns have in common, 带外 over IP and MAC; below it what tells
+// columns of one heading apart, 管理 over IP地址. Words that mean something
+// together do; the others stay what they are alone.
+func (r *reader) joined(heading int) int {
+	r.grid.Rows = slices.Clone(r.grid.Rows)
+	row := &r.grid.Rows[heading]
+	row.Cells = slices.Clone(row.Cells)
+	if heading > 0 && r.groups(r.grid.Rows[heading-1], *row) {
+		group := ""
+		for i := range row.Cells {
+			if text := clean(r.grid.Rows[heading-1].cell(i).Raw); text != "" {
+				group = text
+			}
+			r.join(&row.Cells[i], group, clean(row.Cells[i].Raw))
+		}
+	}
+	if heading+1 < len(r.grid.Rows) && r.headsOn(*row, r.grid.Rows[heading+1]) {
+		below := r.grid.Rows[heading+1]
+		for i := range below.Cells {
+			if text := clean(below.Cells[i].Raw); text != "" && i < len(row.Cells) && r.alone(i, row.Cells[i].Raw) == "" {
+				r.join(&row.Cells[i], clean(row.Cells[i].Raw), text)
+			}
+		}
+		row.Last = below.Last
+		r.grid.Rows = slices.Delete(r.grid.Rows, heading+1, heading+2)
+	}
+	return heading
+}
+
+func (r *reader) join(c *Cell, first, second string) {
+	if key, _, p := r.columnKey(first + second); first != "" && second != "" && (key != "" || p != nil) {
+		c.Raw = first + second
+	}
+}
+
+// alone is what a column means without another row, as flags or words say it.
+func (r *reader) alone(i int, heading string) Key {
+	if _, given := r.flag(Column{Letter: letters(i), Heading: clean(heading)}); given {
+		return KeyIgnore
+	}
+	key, _, _ := r.columnKey(heading)
+	return key
+}
+
+// groups reports a row of words that stand over others; a title is one.
+func (r *reader) groups(above, row GridRow) bool {
+	words := 0
+	for _, c := range above.Cells {
+		if clean(c.Raw) != "" {
+			words++
+		}
+	}
+	return words > 1 && above.Last+1 == row.Number
+}
+
+// headsOn reports that the row below goes on with the headings: it says
+// nothing where a heading is known, and what it says makes one known.
+func (r *reader) headsOn(row, below GridRow) bool {
+	found := false
+	for i := range below.Cells {
+		text := clean(below.Cells[i].Raw)
+		switch {
+		case text == "" || below.Cells[i].Filled:
+		case i >= len(row.Cells) || r.alone(i, row.Cells[i].Raw) != "":
+			return false
+		default:
+			key, _, p := r.columnKey(clean(row.Cells[i].Raw) + text)
+			found = found || key != "" || p != nil
+		}
+	}
+	return found
 }
 
 // flag gives what --column or --network says about a column.

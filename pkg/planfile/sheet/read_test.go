@@ -1,6 +1,7 @@
 package sheet
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -419,6 +420,34 @@ func TestFiles(t *testing.T) {
 		if _, err := Grids([]byte(tt.data)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %s", name, err, tt.want)
 		}
+	}
+}
+
+// TestTwoRowsOfHeadings: words that stand over others, or below them.
+func TestTwoRowsOfHeadings(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"below", "服务器信息,,,网络,,\n主机名,序列号,角色,管理,带外,MAC地址\n,,,IP地址,IP地址,\nn1,S1,计算,10.1.110.11,10.9.0.1,525400000001\n",
+			"n1 S1 compute 10.1.110.11 10.9.0.1 52:54:00:00:00:01 -"},
+		{"above", "基本信息,,,带外,,,网卡\n主机名,序列号,角色,IP,用户,MAC,MAC\nn1,S1,计算,10.9.0.1,admin,5254000000ff,525400000001\n",
+			"n1 S1 compute - 10.9.0.1 52:54:00:00:00:01 52:54:00:00:00:ff"},
+		{"a title, and one row", "一期服务器\n主机名,序列号,角色,IP地址,MAC地址\nn1,S1,计算,10.1.110.11,525400000001\n",
+			"n1 S1 compute 10.1.110.11 - 52:54:00:00:00:01 -"},
+		{"a machine right below that has little", "主机名,序列号,角色,备用\nn1,S1,计算,IP\n", "n1 S1 compute - - - -"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			table := readText(t, tt.text, Options{Plan: testPlan()})
+			if len(table.Rows) != 1 || HasErrors(table.Findings) {
+				t.Fatalf("%d rows, %v", len(table.Rows), table.Findings)
+			}
+			n := table.Rows[0].Node
+			words := []string{n.Name, n.Serial, n.Role, address(n.Addresses["management"]), n.BMC.Address, macs(n.MACs), macOf(n.BMC.MAC)}
+			for i := range words {
+				words[i] = cmp.Or(words[i], "-")
+			}
+			if got := strings.Join(words, " "); got != tt.want {
+				t.Errorf("read as %s, want %s\n%v", got, tt.want, table.Findings)
+			}
+		})
 	}
 }
 
