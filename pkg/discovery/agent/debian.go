@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -97,25 +98,20 @@ func inMemory(name string, data []byte) error {
 }
 
 // driverFiles finds the packages for a kernel in an index of Debian's
-// installer (deb822).
+// installer (deb822): by their names, or by what they provide.
 func driverFiles(index, kernel string) []string {
 	var out []string
 	for stanza := range strings.SplitSeq(index, "\n\n") {
-		name, file := "", ""
+		fields := map[string]string{}
 		for l := range strings.Lines(stanza) {
 			key, value, _ := strings.Cut(l, ":")
-			switch key {
-			case "Package":
-				name = strings.TrimSpace(value)
-			case "Filename":
-				file = strings.TrimSpace(value)
-			}
+			fields[key] = strings.TrimSpace(value)
 		}
-		base, ok := strings.CutSuffix(name, "-"+kernel+"-di")
-		for _, p := range driverPackages {
-			if ok && base == p && file != "" && !strings.Contains(file, "..") {
-				out = append(out, file)
-			}
+		name, ok := strings.CutSuffix(fields["Package"], "-"+kernel+"-di")
+		gives := append(strings.Split(fields["Provides"], ","), name)
+		drives := slices.ContainsFunc(gives, func(p string) bool { return slices.Contains(driverPackages, strings.TrimSpace(p)) })
+		if file := fields["Filename"]; ok && drives && file != "" && !strings.Contains(file, "..") {
+			out = append(out, file)
 		}
 	}
 	return out

@@ -206,8 +206,9 @@ func TestDriverFiles(t *testing.T) {
 		"Package: scsi-modules-6.12.99+deb13-amd64-di\nFilename: pool/main/l/old.udeb\n\n" +
 		"Package: fb-modules-6.12.107+deb13-amd64-di\nFilename: pool/main/l/fb.udeb\n\n" +
 		"Package: nvme-modules-6.12.107+deb13-amd64-di\nFilename: ../../etc/passwd\n\n" +
-		"Package: virtio-modules-6.12.107+deb13-amd64-di\nFilename: pool/main/l/virtio.udeb\n"
-	want := []string{"pool/main/l/scsi.udeb", "pool/main/l/virtio.udeb"}
+		"Package: virtio-modules-6.12.107+deb13-amd64-di\nFilename: pool/main/l/virtio.udeb\n\n" +
+		"Package: disk-modules-6.12.107+deb13-amd64-di\nProvides: ext4-modules, sata-modules\nFilename: pool/main/l/disk.udeb\n"
+	want := []string{"pool/main/l/scsi.udeb", "pool/main/l/virtio.udeb", "pool/main/l/disk.udeb"}
 	if diff := cmp.Diff(want, driverFiles(index, "6.12.107+deb13-amd64")); diff != "" {
 		t.Error(diff)
 	}
