@@ -12,9 +12,10 @@ func newBIOSCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use: "bios", Short: "Look at, compare and set firmware settings (BIOS attributes)",
 		Long: `Look at, compare and set the firmware settings of machines, by Redfish. What is wanted stands in the profile
-of the role of each machine (bios:), or is given as NAME=VALUE. NAME is the vendor's, or one of virtualization, iommu, sriov, hyperthreading, pxe (on, off), boot_mode (uefi, bios) and power_profile
-(performance, balanced), which are translated for makes that Rackseed knows. Most settings take effect at the
-next reset; until then they are shown as pending.`,
+of the role of each machine (bios:), or is given as NAME=VALUE. NAME is the vendor's, or one of virtualization,
+iommu, sriov, hyperthreading, pxe (on, off), boot_mode (uefi, bios) and power_profile (performance, balanced),
+which are translated for makes that Rackseed knows. Most settings take effect at the next reset; until then
+they are shown as pending.`,
 		Example: "  rackseed bios diff role=compute\n  rackseed bios set role=compute --canary 1 --reset\n  rackseed bios set cs-computer-0020 virtualization=on",
 	}
 	f.add(c)

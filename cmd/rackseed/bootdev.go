@@ -14,8 +14,8 @@ type verifyFlags struct {
 	within time.Duration
 }
 
-func (v *verifyFlags) add(p *pflag.FlagSet) {
-	p.BoolVar(&v.verify, "verify", false, "power-cycle, and compare what the machine boots with what it was told (up to three power cycles)")
+func (v *verifyFlags) add(p *pflag.FlagSet, usage string) {
+	p.BoolVar(&v.verify, "verify", false, usage)
 	p.DurationVar(&v.within, "within", 0, "with --verify: `TIME` from power-on to the first sign on the wire (default 5m)")
 }
 
@@ -83,7 +83,7 @@ and cycled again: three times in all. Only a daemon sees the wire; without one t
 	p.BoolVar(&uefi, "uefi", false, "boot it by UEFI")
 	p.BoolVar(&bios, "bios-mode", false, "boot it by legacy BIOS")
 	p.StringVar(&url, "url", "", "with http: the `URL` to boot, where the BMC takes one")
-	v.add(p)
+	v.add(p, "power-cycle, and compare what the machine boots with what it was told (up to three power cycles)")
 	c.AddCommand(get, set)
 	return c
 }

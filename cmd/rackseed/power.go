@@ -37,7 +37,7 @@ with the boot device that its BMC shows.`,
 			return v.words(slices.Clone(list))
 		})
 		if slices.Contains([]string{"on", "cycle", "reset"}, action.name) {
-			v.add(add.Flags())
+			v.add(add.Flags(), "compare what the machine boots with what its BMC shows; tell it otherwise if it differs (up to three power cycles)")
 		}
 		c.AddCommand(add)
 	}
