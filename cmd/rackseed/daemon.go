@@ -252,6 +252,7 @@ func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
 	}
 	x := &explainer{server: d.server(), mode: d.mode, syslog: d.core.syslogPort}
 	side := d.core.operatorSide(d.serving, x)
+	side.Doctor = d.doctor
 	side.ResumeDHCP = d.resume
 	side.Page, side.Jobs = web.Handler(), d.jobs
 	side.Consoles = d.consoles
@@ -279,7 +280,7 @@ func (d *daemon) server() ipxe.Server {
 }
 
 func (d *daemon) serving() view.Serving {
-	s := view.Serving{DHCP: d.mode, HTTP: d.server().HTTP, Note: d.note.Load().(string)}
+	s := view.Serving{DHCP: d.mode, HTTP: d.server().HTTP, Note: d.note.Load().(string), Links: d.ownLinks()}
 	for _, l := range d.links {
 		s.Interfaces = append(s.Interfaces, orElse(l.name, l.addr.String()))
 	}

@@ -138,6 +138,12 @@ func newWorld(t testing.TB) *world {
 	operator := &api.Operator{
 		Ledger: w.ledger, Log: log, Follower: w.ledger, Seal: box, Library: w.library, Jobs: w.jobs, Flight: w.flight, ReadPlan: readPlan, Version: "test",
 		PlanTexts: texts{}, Uploads: t.TempDir(),
+		Doctor: func(_ context.Context, req view.DoctorRequest) (view.Doctor, error) {
+			if req.Interface == "nowhere" {
+				return view.Doctor{}, errors.New("there is no such interface")
+			}
+			return view.Doctor{Findings: []view.DoctorFinding{{ID: "clock", Status: "ok", What: "the clock is right"}}}, nil
+		},
 		ImportSheet: func(req view.SheetRequest) (view.SheetResult, error) {
 			if len(req.Sheet) == 0 {
 				return view.SheetResult{}, errors.New("the sheet is empty")

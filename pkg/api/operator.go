@@ -73,8 +73,10 @@ type Operator struct {
 	// ImportSheet says what an asset sheet would bring into a plan.
 	ImportSheet func(view.SheetRequest) (view.SheetResult, error)
 	PlanTexts   PlanTexts
-	Uploads     string       // folder for media that are on their way in
-	Page        http.Handler // the page at /
+	// Doctor looks at this machine and the wire.
+	Doctor  func(context.Context, view.DoctorRequest) (view.Doctor, error)
+	Uploads string       // folder for media that are on their way in
+	Page    http.Handler // the page at /
 	// Health says whether the process serves, Ready whether machines could be
 	// installed now.
 	Health, Ready func() view.Health
@@ -96,6 +98,7 @@ func (h *Operator) Handler() http.Handler {
 	r := chi.NewRouter()
 	r.Route("/api/v1", func(r chi.Router) {
 		r.Get("/openapi.json", h.openapi)
+		r.Get("/session", h.session)
 		r.Get("/status", h.status)
 		r.Get("/nodes", h.nodes)
 		r.Post("/nodes", h.adoptNode)
@@ -135,6 +138,7 @@ func (h *Operator) Handler() http.Handler {
 		r.Post("/nodes/{name}/console", h.copyConsole)
 		r.Post("/dhcp/resume", h.resumeDHCP)
 		r.Get("/report", h.handover)
+		r.Post("/doctor", h.doctor)
 		r.Get("/events", h.events)
 		r.Get("/log", h.copyLog)
 	})
@@ -357,7 +361,7 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 	plan.Access.Root = h.Seal.Seal(plan.Access.Root)
 	if q.Get("dry_run") == "true" {
 		s := h.Ledger.State()
-		bodies := site.Diff(s, plan, digest, q.Get("by"))
+		bodies := site.Diff(s, plan, digest, by(r, q.Get("by")))
 		result.Changes = describe(bodies)
 		if err := mayApply(s, plan, bodies); err != nil {
 			result.Refused = err.Error()
@@ -367,7 +371,7 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 	}
 	var bodies []site.Body
 	s, err := h.Ledger.Do(r.Context(), func(s *site.State, _ time.Time) ([]site.Body, error) {
-		bodies = site.Diff(s, plan, digest, q.Get("by"))
+		bodies = site.Diff(s, plan, digest, by(r, q.Get("by")))
 		return bodies, mayApply(s, plan, bodies)
 	})
 	if refusal := install.Refusal(""); errors.As(err, &refusal) {
@@ -426,6 +430,7 @@ func (h *Operator) arm(w http.ResponseWriter, r *http.Request) {
 	if !h.decode(w, r, &req) {
 		return
 	}
+	req.By = by(r, req.By)
 	window := req.For
 	if window <= 0 {
 		window = install.DefaultArming
@@ -445,6 +450,7 @@ func (h *Operator) disarm(w http.ResponseWriter, r *http.Request) {
 	if !h.decode(w, r, &req) {
 		return
 	}
+	req.By = by(r, req.By)
 	h.change(w, r, req, func(_ *site.State, machines []*site.Machine, _ time.Time) ([]site.Body, error) {
 		return install.Disarm(machines, req.By, req.Reason), nil
 	})

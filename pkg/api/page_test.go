@@ -187,3 +187,16 @@ func TestReaderThatWasAway(t *testing.T) {
 		}
 	}
 }
+
+func TestDoctor(t *testing.T) {
+	w := newWorld(t)
+	if r := w.call("POST", "/api/v1/doctor", `{"interface": "eth0"}`); !strings.Contains(r.Body.String(), "the clock is right") {
+		t.Error(r.Body)
+	}
+	if r := w.call("POST", "/api/v1/doctor", `{"interface": "nowhere"}`); r.Code != http.StatusBadRequest {
+		t.Errorf("%d %s", r.Code, r.Body)
+	}
+	if r := w.call("GET", "/api/v1/doctor", ""); r.Code != http.StatusMethodNotAllowed {
+		t.Errorf("a GET must not send packets: %d", r.Code)
+	}
+}

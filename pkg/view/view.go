@@ -94,6 +94,7 @@ type Status struct {
 	Nodes      map[site.Phase]int `json:"nodes"`
 	Images     int                `json:"images"`
 	Leases     int                `json:"leases"`
+	Timezone   string             `json:"timezone,omitempty"` // of the site, IANA name
 	Serving    Serving            `json:"serving"`
 }
 
@@ -101,15 +102,16 @@ type Status struct {
 type Serving struct {
 	DHCP       site.DHCPMode `json:"dhcp"`
 	Interfaces []string      `json:"interfaces,omitempty"`
-	HTTP       string        `json:"http,omitempty"` // base URL of the machine side
-	Note       string        `json:"note,omitempty"` // why it is silent, if it is
+	HTTP       string        `json:"http,omitempty"`  // base URL of the machine side
+	Note       string        `json:"note,omitempty"`  // why it is silent, if it is
+	Links      []Link        `json:"links,omitempty"` // that the daemon's machine has
 }
 
 // StatusOf counts.
 func StatusOf(s *site.State, version string, serving Serving, now time.Time) Status {
 	st := Status{
 		Version: version, Site: s.Settings.Site, PlanDigest: s.PlanDigest, Seq: s.Seq, Now: now,
-		Nodes: map[site.Phase]int{}, Images: s.Images.Len(), Leases: s.Leases.Len(), Serving: serving,
+		Nodes: map[site.Phase]int{}, Images: s.Images.Len(), Leases: s.Leases.Len(), Timezone: s.Settings.Locale.Timezone, Serving: serving,
 	}
 	for _, m := range s.Machines() {
 		st.Nodes[m.Phase]++

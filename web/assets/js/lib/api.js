@@ -110,7 +110,7 @@ export const images = () => get('/images');
 export const removeImage = (n) => request('/images/' + name(n), {method: 'DELETE'});
 export const verifyImage = (n, tell) => lines(request(`/images/${name(n)}/verify`, {method: 'POST'}), tell);
 
-export const doctor = (values) => getIfThere('/doctor' + query(values));
+export const doctor = (body) => send('/doctor', body);
 
 /**
  * Reads an answer of JSON lines as they come.

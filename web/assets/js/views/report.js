@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {fill, h, setText} from '../lib/dom.js';
 import {commandLine, errorBox} from '../lib/dialog.js';
 import {dateTime, t} from '../lib/i18n.js';
+import {settings} from '../lib/settings.js';
 import {states, stateName, stateText} from '../lib/states.js';
 import {table} from '../actions/form.js';
 import {command} from '../actions/shell.js';
@@ -15,9 +16,9 @@ export function reportView(app) {
   const body = h('div');
   const box = errorBox();
   const element = h('div.page', null, h('h1', null, t('nav.report')), h('p.lead', null, t('report.about')),
-    h('div.buttons.noprint', null, ['html', 'xlsx', 'json'].map((f) => h('a.button', {href: `/api/v1/report?format=${f}`, download: `report.${f}`}, t('report.download', {format: f.toUpperCase()}))),
+    h('div.buttons.noprint', null, ['html', 'xlsx', 'json'].map((f) => h('a.button', {href: `/api/v1/report?format=${f}&lang=${settings.language}`, download: `report.${f}`}, t('report.download', {format: f.toUpperCase()}))),
       h('button', {type: 'button', onclick: () => print()}, t('report.print'))),
-    h('div.noprint', null, commandLine(command('report', '--output report.html'))),
+    h('div.noprint', null, commandLine(command('report', `-o report.html --lang ${settings.language}`))),
     h('div.buttons.noprint', {role: 'group', 'aria-label': t('report.exports')}, h('span', null, t('report.exports')), exports.map((kind) => h('button', {type: 'button', onclick: () => download(kind)}, kind))),
     h('div.noprint', null, commandLine(command('export', 'kolla'))), box, body);
 

@@ -56,8 +56,8 @@ function wireStep() {
   const line = h('div');
   const look = actButton(t('start.look'), async () => {
     fill(found, h('p', null, t('start.looking')));
-    const findings = await api.doctor({interface: wires.value, search: true});
-    fill(found, findings === undefined ? h('p.empty', null, t('start.nodoctor')) : report(findings.findings || findings));
+    const {findings} = await api.doctor({interface: wires.value, search: Boolean(wires.value)});
+    fill(found, report(findings));
   }, {box});
   const s = step(t('start.wirestep'), serving, place, h('div.buttons', null, look), box, found, line);
   let known = '';
