@@ -2,14 +2,19 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rackseed/rackseed/pkg/sim"
+	"github.com/rackseed/rackseed/pkg/sim/bmcsim"
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
@@ -52,6 +57,84 @@ func TestInstall(t *testing.T) {
 			}
 		})
 	}
+}
+
+// behind puts the place's machines behind BMCs, without power.
+func (p *place) behind(faults ...sim.Fault) []*bmcsim.BMC {
+	p.t.Helper()
+	port := netip.MustParseAddrPort(p.server(tftpPort)).Port()
+	machines := sim.Rack(&sim.Site{Relay: p.relay(), TFTP: port, Speed: 200, Log: slog.New(slog.DiscardHandler)}, 3, faults)
+	rack := bmcsim.Behind(machines, bmcsim.Config{Transition: 20 * time.Millisecond, Sessions: 64})
+	front, err := bmcsim.Serve(netip.AddrPortFrom(bmcNetwork(), 0), rack...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(front.Close)
+	p.name(front.Addresses)
+	return rack
+}
+
+// TestInstallByPower is the whole act by its command: the canary first, then
+// the others; a watcher that leaves and comes back; a canary that fails.
+func TestInstallByPower(t *testing.T) {
+	t.Run("to ready", func(t *testing.T) {
+		p := newPlace(t)
+		rack := p.behind()
+		p.must("plan", "apply", p.plan)
+		p.medium()
+		d := p.serve("--pace", "60")
+		if strings.Contains(d.String(), "some boot loaders are missing") {
+			t.Skip("needs boot loaders: make loaders")
+		}
+		if out, status := p.cli("install", "all", "--dry-run"); status != 0 || !strings.Contains(out, "3 machines would be armed") || p.node("n1").State != site.PhasePlanned {
+			t.Errorf("dry run: status %d\n%s", status, out)
+		}
+		watcher := start(t, binary, "--state", p.state, "install", "all")
+		watcher.wait("n1  running      armed")
+		watcher.kill() // ctrl-C, or a laptop that is shut
+		id := regexp.MustCompile(`j-[a-z0-9]+`).FindString(watcher.String())
+		if out, status := p.cli("install", "n2"); status != 4 || !strings.Contains(out, "is in install job "+id+" already") {
+			t.Errorf("a second job: status %d\n%s", status, out)
+		}
+		out, status := p.cli("install", "--resume", id)
+		if status != 0 || !strings.Contains(out, "n3  done         ready") {
+			t.Errorf("watched again: status %d\n%s", status, out)
+		}
+		canary, second := strings.Index(out, "n1  done         ready"), strings.Index(out, "n2  running")
+		if canary < 0 || second < canary {
+			t.Errorf("the canary was ready at %d, and the next began at %d:\n%s", canary, second, out)
+		}
+		for i, b := range rack {
+			if got := b.Actions(); !slices.Equal(got, []string{"On"}) {
+				t.Errorf("machine %d was told %v", i+1, got)
+			}
+		}
+		if out, status := p.cli("install", "--resume", id, "--json"); status != 0 || !strings.Contains(out, `"ok": 3`) {
+			t.Errorf("resumed with nothing left: status %d\n%s", status, out)
+		}
+	})
+	t.Run("the canary fails", func(t *testing.T) {
+		p := newPlace(t)
+		rack := p.behind(sim.AmbiguousDisk)
+		p.must("plan", "apply", p.plan)
+		p.medium()
+		d := p.serve("--pace", "60")
+		if strings.Contains(d.String(), "some boot loaders are missing") {
+			t.Skip("needs boot loaders: make loaders")
+		}
+		out, status := p.cli("install", "all")
+		if status != 1 || !strings.Contains(out, "2 disks match the selector") || !strings.Contains(out, "the canary n1 failed") || !strings.Contains(out, "rackseed install --resume j-") {
+			t.Errorf("status %d\n%s", status, out)
+		}
+		for i, b := range rack[1:] {
+			if got := b.Actions(); len(got) > 0 || p.node(fmt.Sprintf("n%d", i+2)).State != site.PhasePlanned {
+				t.Errorf("machine %d was told %v", i+2, got)
+			}
+		}
+		if n := p.node("n1"); n.Fix == "" || n.State != site.PhaseFailed {
+			t.Errorf("%+v", n)
+		}
+	})
 }
 
 // power switches the place's machines on until the test ends. A machine that
