@@ -106,7 +106,7 @@ func nonce() string { return rand.Text() }
 func (c *core) machineSide(loaders func(string) ([]byte, bool), pace install.Pace, neighbour neighbours, observe func(api.Served)) *api.Machine {
 	return &api.Machine{
 		Ledger: c.ledger, Compose: c.composer(), Seal: c.box, Loaders: loaders, Images: c.visits.watch(c.library.Handler()),
-		Evidence: evidenceFolder(filepath.Join(c.dir, "evidence")), Log: c.log, Pace: pace, Nonce: nonce, Agent: agentLookup(), Neighbour: neighbour, Observe: observe,
+		Evidence: evidenceFolder(filepath.Join(c.dir, "evidence")), Log: c.log, Pace: pace, Nonce: nonce, Agent: c.agentLookup(), Neighbour: neighbour, Observe: observe,
 	}
 }
 

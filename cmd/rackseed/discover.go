@@ -18,12 +18,15 @@ import (
 )
 
 // agentLookup finds the discovery agents of this build; nil if there are none.
-func agentLookup() func(arch string, ramdisk bool) ([]byte, bool) {
+func (c *core) agentLookup() func(arch string, ramdisk bool) ([]byte, bool) {
 	set, err := agents.Open()
-	if err != nil || len(set.Missing()) == 2 {
-		return nil
+	if err == nil && len(set.Missing()) < 2 {
+		return set.Lookup
 	}
-	return set.Lookup
+	if d := c.ledger.State().Settings.Discovery; d.Strangers || d.Image != "" {
+		c.log.Warn("this build has no discovery agent, so no machine can be looked at: build it with `make`")
+	}
+	return nil
 }
 
 func newNodeAdoptCommand(g *globals) *cobra.Command {

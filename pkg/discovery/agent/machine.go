@@ -57,15 +57,15 @@ func (m Machine) list(name string) []string {
 
 // place follows the links of a path, and gives it without Root.
 func (m Machine) place(name string) string {
-	real, err := filepath.EvalSymlinks(m.path(name))
+	at, err := filepath.EvalSymlinks(m.path(name))
 	if err != nil {
 		return ""
 	}
 	root, err := filepath.EvalSymlinks(m.path("/"))
 	if err != nil || root == "/" {
-		return real
+		return at
 	}
-	return strings.TrimPrefix(real, root)
+	return strings.TrimPrefix(at, root)
 }
 
 // Inventory is everything that needs no waiting.
