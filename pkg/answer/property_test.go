@@ -3,6 +3,7 @@ package answer
 import (
 	"bytes"
 	"net/netip"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,8 +11,10 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/rackseed/rackseed/pkg/planfile"
 	"github.com/rackseed/rackseed/pkg/profile"
 	"github.com/rackseed/rackseed/pkg/site"
+	"github.com/rackseed/rackseed/profiles"
 )
 
 // TestWhateverThePlan: no plan makes a writer panic, two renders are the same
@@ -51,6 +54,64 @@ func TestWhateverThePlan(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), hash) {
 			r.Fatalf("the error has a secret: %v", err)
 		}
+		overlay, _ := Overlay(target)
+		if twice, _ := Overlay(target); !bytes.Equal(overlay, twice) || bytes.Contains(overlay, []byte(hash)) || bytes.Contains(overlay, []byte(target.Token)) {
+			r.Fatal("two overlays differ, or the overlay has a secret")
+		}
+		onMedium := *target
+		onMedium.Medium, onMedium.Token = true, ""
+		a, _ = Render(&onMedium)
+		if again, _ := Render(&onMedium); !reflect.DeepEqual(a, again) {
+			r.Fatal("two media differ")
+		}
+		for _, f := range a.Files {
+			if target.Root != hash && bytes.Contains(f.Data, []byte(hash)) {
+				r.Fatalf("%s of the medium has the hash of root", f.Name)
+			}
+		}
+	})
+}
+
+// FuzzPlanRenders: whatever a plan says, each of its nodes renders for every
+// system, twice alike, or is refused; what is masked shows nothing of root's
+// password, and nobody repeats the reference to a BMC's.
+func FuzzPlanRenders(f *testing.F) {
+	for _, file := range []string{"testdata/site.yaml", "../../examples/three-node.yaml", "../../examples/hyperconverged.yaml"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte("site: s\naccess: {root: \"" + hash + "\"}\nbmc: {password: {env: BMC_CANARY}}\nroles: {r: {profile: base, set: {nofile: 4096}}}\nnodes: [{name: n1, role: r}]\n"))
+	images := families()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		doc, err := planfile.Parse("plan.yaml", data)
+		if err != nil || len(doc.Plan.Nodes) > 12 {
+			return
+		}
+		plan := doc.Plan
+		resolver := profile.NewResolver(profiles.Files, &plan.Settings, profile.NodesOf(plan.Nodes))
+		for i := range plan.Nodes {
+			intent, err := resolver.Resolve(&plan.Nodes[i])
+			if err != nil {
+				continue
+			}
+			for name, image := range images {
+				target := &Target{Intent: intent, Image: image, Attempt: 1, Base: "http://10.20.0.1:8080", Token: "T", Root: Masked, Site: plan.Site}
+				a, err := Render(target)
+				again, err2 := Render(target)
+				bundled, _ := Bundle(target)
+				if (err == nil) != (err2 == nil) || !reflect.DeepEqual(a, again) {
+					t.Fatalf("%s: two renders of %s differ: %v, %v", name, plan.Nodes[i].Name, err, err2)
+				}
+				for _, file := range append(a.Files, File{Name: "bundle", Data: bundled}) {
+					if root := plan.Access.Root.Reveal(); strings.HasPrefix(root, "$") && bytes.Contains(file.Data, []byte(root)) || bytes.Contains(file.Data, []byte("BMC_CANARY")) {
+						t.Fatalf("%s of %s on %s shows a secret", file.Name, plan.Nodes[i].Name, name)
+					}
+				}
+			}
+		}
 	})
 }
 
@@ -87,12 +148,13 @@ func drawIntent(r *rapid.T) *profile.Intent {
 		Modules: rapid.SliceOfN(rapid.Custom(func(r *rapid.T) profile.Module {
 			return profile.Module{Name: word.Draw(r, "name"), Options: word.Draw(r, "options")}
 		}), 0, 2).Draw(r, "modules"),
+		Firewall: choice("firewall", "on", "off"), SELinux: choice("selinux", "enforcing", "permissive"),
 		Tuned: choice("tuned", "cpu-partitioning", "virtual-host"), THP: choice("thp", "always", "never"), KSM: choice("ksm", "on", "off"),
 		Schedulers: rapid.SliceOfN(rapid.Custom(func(r *rapid.T) profile.Scheduler {
 			return profile.Scheduler{Disks: few("nvme", "ssd", "hdd").Draw(r, "disks"), Scheduler: word.Draw(r, "scheduler"), ReadAheadKB: rapid.Int().Draw(r, "read-ahead")}
 		}), 0, 2).Draw(r, "schedulers"),
 		Slices: rapid.SliceOfN(rapid.Custom(func(r *rapid.T) profile.Slice {
-			return profile.Slice{Unit: few("a.slice", "b@.service").Draw(r, "unit"), CPUs: few("0-3", "").Draw(r, "cpus")}
+			return profile.Slice{Unit: few("a.slice", "b@.service").Draw(r, "unit"), CPUs: few("0-3", "").Draw(r, "cpus"), Environment: rapid.SliceOfN(word, 0, 1).Draw(r, "environment")}
 		}), 0, 2).Draw(r, "slices"),
 		Repositories: rapid.SliceOfN(rapid.Custom(func(r *rapid.T) profile.Repository {
 			return profile.Repository{Name: word.Draw(r, "name"), URL: word.Draw(r, "url"), Key: word.Draw(r, "key"), Suite: word.Draw(r, "suite"), Mirror: rapid.Bool().Draw(r, "mirror")}
