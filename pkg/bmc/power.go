@@ -89,7 +89,7 @@ func (r *powerRun) do(ctx context.Context, action PowerAction) (PowerState, erro
 		return err == nil && state == want, err
 	})
 	if errors.Is(err, errTooLong) {
-		err = fmt.Errorf("after power %s the BMC still says %s: %w", action, state, ErrNotStored)
+		err = fmt.Errorf("after power %s the BMC still says %s: %w", action, state, errNotDone)
 		if action == ActionSoft {
 			err = fmt.Errorf("the system did not shut down within %s: use power off, or look at its console", limit)
 		}
@@ -111,6 +111,14 @@ func (r *powerRun) mark(ctx context.Context, action PowerAction) Mark {
 	}
 	return m
 }
+
+// notDone is ErrNotStored, in the words of an order.
+type notDone struct{}
+
+func (notDone) Error() string        { return "the BMC accepted the order and did not carry it out" }
+func (notDone) Is(target error) bool { return target == ErrNotStored }
+
+var errNotDone = notDone{}
 
 // looks are how often a BMC without a mark is asked for its power state after
 // a reset: one that is caught off has done it.
@@ -144,9 +152,9 @@ func (r *powerRun) restarted(ctx context.Context, before Mark) (PowerState, erro
 	})
 	switch {
 	case errors.Is(err, errTooLong) && state != PowerOn:
-		err = fmt.Errorf("after power reset the BMC says %s: %w", state, ErrNotStored)
+		err = fmt.Errorf("after power reset the BMC says %s: %w", state, errNotDone)
 	case errors.Is(err, errTooLong) && before != (Mark{}):
-		err = fmt.Errorf("the BMC was told to reset and shows no reset: %s: %w", before, ErrNotStored)
+		err = fmt.Errorf("the BMC was told to reset and shows no reset: %s: %w", before, errNotDone)
 	case errors.Is(err, errTooLong):
 		r.steps = append(r.steps, Step{What: "reset accepted, not proved: this BMC shows no sign of a reset", Doubt: true})
 		return state, nil
