@@ -322,7 +322,7 @@ func FuzzReadEntries(f *testing.F) {
 			t.Fatalf("%d entries and %d lines passed over", len(all), skipped)
 		}
 		for _, e := range all {
-			if flight.Clean(e.Detail, 400) != e.Detail || strings.ContainsAny(e.Detail+e.What+e.Cause, "\x1b\n\x00") {
+			if clean := flight.Clean(e.Detail, 400); clean != e.Detail && !strings.Contains(clean, "***") || strings.ContainsAny(e.Detail+e.What+e.Cause, "\x1b\n\x00") {
 				t.Fatalf("not fit for a terminal: %+v", e)
 			}
 		}

@@ -31,23 +31,32 @@ func (e *Entry) key() string {
 // tidy makes every text one printable line without secrets: some of them
 // come from the wire, and all of them go to terminals and into files.
 func (e *Entry) tidy() {
-	e.Source = Source(Clean(string(e.Source), maxWhat))
-	e.What = Clean(e.What, maxWhat)
-	e.Client = Client(Clean(string(e.Client), maxWhat))
+	e.Source = Source(line(string(e.Source), maxWhat))
+	e.What = line(e.What, maxWhat)
+	e.Client = Client(line(string(e.Client), maxWhat))
+	e.Cause = line(e.Cause, maxDetail)
+	if e.Source == DHCP || e.Source == ProxyDHCP {
+		// The daemon's own words, and every message of a rack waits for them.
+		e.Name, e.Detail = line(e.Name, maxName), line(e.Detail, maxDetail)
+		return
+	}
 	e.Name = Clean(e.Name, maxName)
 	e.Detail = Clean(e.Detail, maxDetail)
-	e.Cause = Clean(e.Cause, maxDetail)
 }
 
 // Clean makes text one line of at most limit bytes that is fit for a
 // terminal, and takes out what a secret looks like: tokens in the URLs of
 // answer files and reports, crypt hashes, and what follows a password's name.
 func Clean(text string, limit int) string {
-	if !plain(text) || len(text) > limit {
-		text = printable(text, limit)
-	}
-	if suspicious(text) {
+	if text = line(text, limit); suspicious(text) {
 		text = mask(text)
+	}
+	return text
+}
+
+func line(text string, limit int) string {
+	if len(text) > limit || !plain(text) {
+		return printable(text, limit)
 	}
 	return text
 }
