@@ -19,7 +19,10 @@ const (
 	most = 128
 	// prompt is how long part of a line waits for its end.
 	prompt = 2 * time.Second
-	// DefaultFor and Longest bound a recording that nobody ends.
+)
+
+// DefaultFor and Longest bound a recording that nobody ends.
+const (
 	DefaultFor = time.Hour
 	Longest    = 24 * time.Hour
 )
