@@ -45,12 +45,12 @@ nodes:
 type watched struct {
 	*observer
 	core *core
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	stop func()
 }
 
-func watch(t *testing.T, mode site.DHCPMode) *watched {
+func watch(t testing.TB, mode site.DHCPMode) *watched {
 	t.Helper()
 	w := &watched{t: t, dir: t.TempDir(), stop: func() {}}
 	w.start(mode)
