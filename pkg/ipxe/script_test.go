@@ -40,6 +40,14 @@ func installing() ipxe.Boot {
 	}
 }
 
+func discovering() ipxe.Boot {
+	b := installing()
+	b.Action, b.Node = boot.Discover, nil
+	b.Agent = "http://10.20.0.1:8080/boot/discover-x86_64.cpio"
+	b.Args = []string{"rdinit=/rackseed/discover", "rackseed.url=http://10.20.0.1:8080/discover/52-54-00-00-00-66/-/TOKEN", "rackseed.mac=52:54:00:00:00:66"}
+	return b
+}
+
 func scripts() map[string]string {
 	local := func(way site.LocalBoot) string {
 		return ipxe.Script(ipxe.Boot{Decision: decision(boot.Local, way, "planned, but not armed")}, server())
@@ -47,6 +55,7 @@ func scripts() map[string]string {
 	return map[string]string{
 		"bootstrap":      ipxe.Bootstrap(server()),
 		"install":        ipxe.Script(installing(), server()),
+		"discover":       ipxe.Script(discovering(), server()),
 		"hold":           ipxe.Script(ipxe.Boot{Decision: decision(boot.Hold, "", "its disk was wiped and its install failed: no space")}, server()),
 		"hold-nameless":  ipxe.Script(ipxe.Boot{Decision: boot.Decision{Action: boot.Hold, Why: "two claims"}}, server()),
 		"local-firmware": local(site.LocalFirmware),
