@@ -22,6 +22,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/dhcp"
 	"github.com/rackseed/rackseed/pkg/image"
 	"github.com/rackseed/rackseed/pkg/ipxe"
+	"github.com/rackseed/rackseed/pkg/login"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/syslog"
 	"github.com/rackseed/rackseed/pkg/tftp"
@@ -48,6 +49,7 @@ type daemon struct {
 	strangers chan site.StrangerSeen
 	jobs      *job.Runner
 	consoles  consoles
+	desk      *login.Desk  // lets operators in; nil where only this machine asks
 	wire      wire         // what is heard of other DHCP servers
 	note      atomic.Value // string: why DHCP is silent, if it is
 	observer  *observer
@@ -204,15 +206,15 @@ func (d *daemon) openOperator(ctx context.Context) error {
 		return nil
 	}
 	at, err := netip.ParseAddrPort(d.opts.operator)
-	if err != nil || !at.Addr().IsLoopback() {
-		return usageError("--operator %s: the API has no login yet, so it listens on loopback only, such as 127.0.0.1:8090; reach it from elsewhere with `ssh -L 8090:127.0.0.1:8090`", d.opts.operator)
+	if err != nil {
+		return usageError("--operator %s: write ADDRESS:PORT, such as 127.0.0.1:8090; anything but loopback gets TLS and a login", d.opts.operator)
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", d.opts.operator)
 	if err != nil {
 		return holderOf(fmt.Errorf("opening the operator port: %w; choose another with --operator, or none with --operator ''", err), "tcp", int(at.Port()))
 	}
 	d.operator = append(d.operator, l)
-	return nil
+	return d.openGate(at)
 }
 
 func (d *daemon) closeSockets() {
@@ -257,10 +259,7 @@ func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
 	side.Page, side.Jobs = web.Handler(), d.jobs
 	side.Consoles = d.consoles
 	for _, l := range d.operator {
-		h := side.Handler()
-		if l.Addr().Network() == "tcp" {
-			h = api.Browser(h, l.Addr().String())
-		}
+		h := d.guard(l, side.Handler())
 		group.Go(func() error { return serveHTTP(ctx, l, h, d.log) })
 	}
 	d.log.Info("serving", "site", d.core.ledger.State().Settings.Site, "dhcp", d.mode, "http", x.server.HTTP, "page", d.page(), "nodes", d.core.ledger.State().Len())
@@ -270,7 +269,11 @@ func (d *daemon) page() string {
 	if d.opts.operator == "" {
 		return ""
 	}
-	return "http://" + d.operator[len(d.operator)-1].Addr().String() + "/"
+	scheme := "http://"
+	if d.desk != nil {
+		scheme = "https://"
+	}
+	return scheme + d.operator[len(d.operator)-1].Addr().String() + "/"
 }
 
 // server is this daemon as the first interface's machines reach it.

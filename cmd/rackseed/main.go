@@ -125,7 +125,7 @@ func newRootCommand() *cobra.Command {
 		newExplainCommand(g), newRenderCommand(g), newBundleCommand(g), newISOCommand(), newExportCommand(g),
 		newInstallCommand(g), newDisarmCommand(g), newEventsCommand(g),
 		newPowerCommand(g), newBootdevCommand(g), newBIOSCommand(g), newMediaCommand(g), newInventoryCommand(g), newConsoleCommand(g), newBMCCommand(g), newJobCommand(g),
-		newBackupCommand(g), newRestoreCommand(g), newReportCommand(g), newStormCommand(), newDHCPCommand(g), newVersionCommand(g),
+		newBackupCommand(g), newRestoreCommand(g), newReportCommand(g), newOperatorCommand(g), newStormCommand(), newDHCPCommand(g), newVersionCommand(g),
 	)
 	addHelpers(root)
 	finish(root)

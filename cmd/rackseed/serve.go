@@ -62,7 +62,7 @@ other DHCP servers on the wire, and refuses to start if there is one.`,
 	f.StringVar(&o.dhcp, "dhcp", "", "server, proxy or off (default: what the plan says, else proxy)")
 	f.StringVar(&o.loaders, "loaders", "", "folder of iPXE loaders, for a binary that was built without them")
 	f.StringVar(&o.store, "store", "bolt", "where the log is kept: bolt, in the state directory")
-	f.StringVar(&o.operator, "operator", "127.0.0.1:8090", "address of the page and the API, besides the socket in the state directory")
+	f.StringVar(&o.operator, "operator", "127.0.0.1:8090", "address of the page and the API, besides the socket in the state directory; anything but loopback gets TLS and a login")
 	f.StringVar(&o.bmcCA, "bmc-ca", "", "verify certificates of BMCs with the authorities in this PEM file; without it, the first one that a BMC shows is remembered")
 	f.StringVar(&o.syslog, "syslog", syslogOn, "where installers' logs are received: on (the interfaces, port 514), ADDRESS[:PORT], :PORT, or off")
 	f.Uint16Var(&o.httpPort, "http-port", 8080, "HTTP port of the machine side")

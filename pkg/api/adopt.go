@@ -25,7 +25,7 @@ func (h *Operator) adoptNode(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, codeUsage, errors.New("adopting takes who (a MAC or a serial number), name and role"))
 		return
 	}
-	wish := discovery.Wish{Name: req.Name, Role: req.Role, Rack: req.Rack, U: req.U, BMC: req.BMC, Image: req.Image, Addresses: req.Addresses, By: req.By}
+	wish := discovery.Wish{Name: req.Name, Role: req.Role, Rack: req.Rack, U: req.U, BMC: req.BMC, Image: req.Image, Addresses: req.Addresses, By: by(r, req.By)}
 	h.decideOn(w, r, req.Name, func(s *site.State, _ time.Time) ([]site.Body, error) {
 		st, ok := s.Stranger(req.Who)
 		if !ok {
@@ -106,7 +106,7 @@ func (h *Operator) removeNode(w http.ResponseWriter, r *http.Request) {
 	name := param(r, "name")
 	_, err := h.Ledger.Do(r.Context(), func(s *site.State, _ time.Time) ([]site.Body, error) {
 		if st, ok := s.Stranger(name); ok {
-			return []site.Body{site.StrangerForgotten{MAC: st.MAC, By: r.URL.Query().Get("by")}}, nil
+			return []site.Body{site.StrangerForgotten{MAC: st.MAC, By: by(r, r.URL.Query().Get("by"))}}, nil
 		}
 		if _, err := adopted(s, name, "removed"); err != nil {
 			return nil, err
@@ -138,7 +138,7 @@ func (h *Operator) discoverNode(w http.ResponseWriter, r *http.Request) {
 		if err := discovery.MayLook(s, m); err != nil {
 			return nil, err
 		}
-		return []site.Body{site.DiscoveryAsked{Node: name, By: req.By, Until: now.Add(window)}}, nil
+		return []site.Body{site.DiscoveryAsked{Node: name, By: by(r, req.By), Until: now.Add(window)}}, nil
 	})
 }
 

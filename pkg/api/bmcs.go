@@ -32,6 +32,7 @@ func (h *Operator) adoptBMCs(w http.ResponseWriter, r *http.Request) {
 	if !h.decodeUpTo(w, r, &req, maxFound) {
 		return
 	}
+	req.By = by(r, req.By)
 	result := view.AdoptResult{BMCs: []view.AdoptedBMC{}}
 	for _, f := range req.BMCs {
 		one, err := h.adoptBMC(r.Context(), f, req)
@@ -105,7 +106,7 @@ func (h *Operator) forgetBMC(w http.ResponseWriter, r *http.Request) {
 		if _, known = s.Access.Get(name); !known {
 			return nil, nil
 		}
-		return []site.Body{site.BMCForgotten{Node: name, By: r.URL.Query().Get("by")}}, nil
+		return []site.Body{site.BMCForgotten{Node: name, By: by(r, r.URL.Query().Get("by"))}}, nil
 	})
 	switch {
 	case err != nil:

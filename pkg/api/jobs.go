@@ -26,6 +26,7 @@ func (h *Operator) startJob(w http.ResponseWriter, r *http.Request) {
 	if !h.decode(w, r, &req) {
 		return
 	}
+	req.By = by(r, req.By)
 	job, err := h.Jobs.Start(r.Context(), req)
 	if err != nil {
 		h.failJob(w, err)

@@ -99,6 +99,7 @@ func (h *Operator) Handler() http.Handler {
 	r.Route("/api/v1", func(r chi.Router) {
 		r.Get("/openapi.json", h.openapi)
 		r.Get("/session", h.session)
+		r.Get("/session", h.session)
 		r.Get("/status", h.status)
 		r.Get("/nodes", h.nodes)
 		r.Post("/nodes", h.adoptNode)
@@ -361,7 +362,7 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 	plan.Access.Root = h.Seal.Seal(plan.Access.Root)
 	if q.Get("dry_run") == "true" {
 		s := h.Ledger.State()
-		bodies := site.Diff(s, plan, digest, by(r, q.Get("by")))
+		bodies := site.Diff(s, plan, digest, by(r, by(r, q.Get("by"))))
 		result.Changes = describe(bodies)
 		if err := mayApply(s, plan, bodies); err != nil {
 			result.Refused = err.Error()
@@ -371,7 +372,7 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 	}
 	var bodies []site.Body
 	s, err := h.Ledger.Do(r.Context(), func(s *site.State, _ time.Time) ([]site.Body, error) {
-		bodies = site.Diff(s, plan, digest, by(r, q.Get("by")))
+		bodies = site.Diff(s, plan, digest, by(r, by(r, q.Get("by"))))
 		return bodies, mayApply(s, plan, bodies)
 	})
 	if refusal := install.Refusal(""); errors.As(err, &refusal) {
@@ -431,6 +432,7 @@ func (h *Operator) arm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req.By = by(r, req.By)
+	req.By = by(r, req.By)
 	window := req.For
 	if window <= 0 {
 		window = install.DefaultArming
@@ -450,6 +452,7 @@ func (h *Operator) disarm(w http.ResponseWriter, r *http.Request) {
 	if !h.decode(w, r, &req) {
 		return
 	}
+	req.By = by(r, req.By)
 	req.By = by(r, req.By)
 	h.change(w, r, req, func(_ *site.State, machines []*site.Machine, _ time.Time) ([]site.Body, error) {
 		return install.Disarm(machines, req.By, req.Reason), nil
