@@ -129,7 +129,7 @@ func examples() []example {
 		{lint: 48, id: "ntp-missing", edits: []string{", ntp: [10.20.0.2]", ""}, at: "{subnet: 10.20.0.0/24"},
 		{lint: 48, id: "ssh-key-unparsable", edits: []string{"AGtph4kvI ops", " ops"}, at: "ssh-ed25519"},
 		{lint: 48, id: "role-without-nodes", edits: []string{"nodes:\n", "  spare: {profile: base, image: rocky9}\nnodes:\n"}, at: "{profile: base"},
-		{lint: 48, id: "url-is-loopback", error: true, edits: []string{"dvd.iso}", "dvd.iso, mirror: http://127.0.0.1/rocky9}"}, at: "http://127"},
+		{lint: 48, id: "url-is-loopback", error: true, edits: []string{"dvd.iso}", "dvd.iso, mirror: http://127.0.0.1/rocky9, mirror_key: file:///etc/pki/rpm-gpg/KEY}"}, at: "http://127"},
 	}
 }
 
@@ -194,6 +194,8 @@ func others() []example {
 		{id: "url-is-loopback", error: true, edits: []string{"virtual_router_id: 51", "registry: localhost:4000"}, at: "localhost"},
 		{id: "repository-without-url", error: true, edits: repository("{" + key + "}"), at: "{" + key},
 		{id: "repository-unsigned", edits: repository("{url: http://10.22.0.5/extra}"), at: "{url: http"},
+		{id: "repository-unsigned", edits: []string{"dvd.iso}", "dvd.iso, mirror: http://10.22.0.5/rocky9}"}, at: "{file: Rocky"},
+		{id: "url-malformed", error: true, edits: []string{"dvd.iso}", "dvd.iso, mirror: http://10.22.0.5/rocky9, mirror_key: file://key}"}, at: "file://key"},
 		{id: "repository-suite-malformed", error: true, edits: repository("{url: http://10.22.0.5/extra, " + key + ", suite: trixie;x}"), at: "trixie;x"},
 		{id: "webhook-url-malformed", error: true, edits: webhook("{url: hooks, secret: {env: A}}"), at: "hooks,"},
 		{id: "webhook-url-password", error: true, edits: webhook("{url: 'https://wei:hunter2@hooks/', secret: {env: A}}"), at: "'https://wei"},
@@ -203,7 +205,7 @@ func others() []example {
 		{id: "webhook-twice", error: true, edits: webhook("{url: 'https://hooks/', secret: {env: A}}, {url: 'https://hooks/', secret: {env: B}}"), at: "'https://hooks/', secret: {env: B}"},
 		{id: "image-unknown", error: true, edits: repository("{url: http://10.22.0.5/extra, " + key + ", images: [rocky8]}"), at: "rocky8"},
 		{id: "url-malformed", error: true, edits: repository("{url: ftp://10.22.0.5/extra, " + key + "}"), at: "ftp://"},
-		{id: "url-malformed", error: true, edits: []string{"dvd.iso}", "dvd.iso, mirror: http://wei:hunter2@10.22.0.5/}"}, at: "http://wei"},
+		{id: "url-malformed", error: true, edits: []string{"dvd.iso}", "dvd.iso, mirror: http://wei:hunter2@10.22.0.5/, mirror_key: http://10.22.0.5/key}"}, at: "http://wei"},
 		{id: "set-unknown", error: true, edits: []string{"hugepages_1g: 200", "hugepage_1g: 200"}, at: "200}"},
 		{id: "profile-unusable", error: true, edits: []string{"profile: compute", "profile: computer"}, at: "computer\n"},
 		{id: "quorum-too-small", error: true, edits: []string{"nodes:\n", "  database: {profile: database, image: rocky9, networks: {management: nic1}}\nnodes:\n  - {name: cs-db-01, role: database, mac: \"52:54:00:00:09:01\", addresses: {provision: 10.20.0.91, management: 10.22.0.91}}\n",

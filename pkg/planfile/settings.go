@@ -120,6 +120,7 @@ func (d *decoder) medium(n ast.Node, what string) site.Medium {
 		{"file", d.into(&m.File, "file")},
 		{"sha256", func(n ast.Node) { m.SHA256 = strings.ToLower(d.text(n, "sha256")) }},
 		{"mirror", d.into(&m.Mirror, "mirror")},
+		{"mirror_key", d.into(&m.MirrorKey, "mirror_key")},
 	})
 	return m
 }

@@ -49,8 +49,8 @@ func names(bare, domain string) []string {
 func repositoriesOf(s *site.Settings, n *site.Node) []Repository {
 	image := s.ImageOf(n)
 	var list []Repository
-	if mirror := s.Images[image].Mirror; mirror != "" {
-		list = append(list, Repository{Name: image, URL: mirror, Mirror: true})
+	if m := s.Images[image]; m.Mirror != "" {
+		list = append(list, Repository{Name: image, URL: m.Mirror, Key: m.MirrorKey, Mirror: true})
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Repositories)) {
 		r := s.Repositories[name]

@@ -170,6 +170,10 @@ func (c *checker) checkImages() {
 			c.fail("image-file-malformed", path+".file", "give the name of the ISO file", "the file name of image %s does not print", name)
 		}
 		c.checkURL(path+".mirror", "the mirror of image "+name, m.Mirror)
+		c.checkKey(path+".mirror_key", "the key of the mirror of image "+name, m.MirrorKey)
+		if m.Mirror != "" && m.MirrorKey == "" {
+			c.warn("repository-unsigned", path, "add mirror_key: file:///etc/pki/rpm-gpg/NAME, or the URL of the signing key", "packages of the mirror of image %s are installed without a signature", name)
+		}
 		if m.SHA256 != "" && !lowerHex(m.SHA256, 64) {
 			c.fail("image-sha256-malformed", path+".sha256", "paste the output of sha256sum: 64 lower-case hex digits", "the sha256 of image %s is not a SHA-256 digest", name)
 		}
@@ -186,7 +190,7 @@ func (c *checker) checkRepositories() {
 			c.fail("repository-without-url", path, "add url: http://SERVER/PATH", "repository %s has no URL", name)
 		}
 		c.checkURL(path+".url", "repository "+name, r.URL)
-		c.checkURL(path+".key", "the key of repository "+name, r.Key)
+		c.checkKey(path+".key", "the key of repository "+name, r.Key)
 		if r.URL != "" && r.Key == "" {
 			c.warn("repository-unsigned", path, "add key: URL of the signing key", "packages of repository %s are installed without a signature", name)
 		}
@@ -197,6 +201,14 @@ func (c *checker) checkRepositories() {
 			c.fail("repository-suite-malformed", path+".suite", "write it like trixie, or trixie main contrib", "the suite of repository %s has a character that no suite has", name)
 		}
 	}
+}
+
+// checkKey also takes a key that the installed system brings with it.
+func (c *checker) checkKey(path, what, text string) {
+	if file, ok := strings.CutPrefix(text, "file://"); ok && strings.HasPrefix(file, "/") && onlyOf(file, "/._-") {
+		return
+	}
+	c.checkURL(path, what, text)
 }
 
 // checkURL looks at an address that installed nodes use after the laptop has

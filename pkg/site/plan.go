@@ -166,6 +166,9 @@ type Medium struct {
 	File   string `json:"file,omitempty"`
 	SHA256 string `json:"sha256,omitempty"` // lower-case hex; empty means any
 	Mirror string `json:"mirror,omitempty"` // URL of the same tree at the site, for the time after the install
+	// MirrorKey is the URL of the key that the mirror's packages are signed
+	// with, of the kind file when the installed system has it.
+	MirrorKey string `json:"mirror_key,omitempty"`
 }
 
 // SecretRef says where a secret comes from; it never holds one.
