@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -88,11 +89,15 @@ func (f *bmcFlags) showPasswords(c *cobra.Command, g *globals, args []string) er
 		Note     string `json:"note,omitempty"`
 	}
 	var rows []row
-	note := func(next site.Secret) string {
-		if next == "" {
-			return ""
+	note := func(next, before site.Secret) string {
+		var words []string
+		if next != "" {
+			words = append(words, "or, if that is refused: "+next.Reveal())
 		}
-		return "or, if that is refused: " + next.Reveal()
+		if before != "" {
+			words = append(words, "before that: "+before.Reveal())
+		}
+		return strings.Join(words, "; ")
 	}
 	if f.direct.bmcs != "" {
 		list, err := splitAddresses(f.direct.bmcs)
@@ -111,7 +116,11 @@ func (f *bmcFlags) showPasswords(c *cobra.Command, g *globals, args []string) er
 				return err
 			}
 			if password != "" || next != "" {
-				rows = append(rows, row{a, a, t.Username, password.Reveal(), note(next)})
+				before, err := v.box.Open(all[a].Before)
+				if err != nil {
+					return err
+				}
+				rows = append(rows, row{a, a, t.Username, password.Reveal(), note(next, site.Secret(before))})
 			}
 		}
 	} else {
@@ -138,10 +147,11 @@ func (f *bmcFlags) showPasswords(c *cobra.Command, g *globals, args []string) er
 			}
 			password, err1 := box.Open(a.Password)
 			next, err2 := box.Open(a.Next)
-			if err := errors.Join(err1, err2); err != nil {
+			before, err3 := box.Open(a.Before)
+			if err := errors.Join(err1, err2, err3); err != nil {
 				return fmt.Errorf("the password of %s: %w", m.Node.Name, err)
 			}
-			rows = append(rows, row{m.Node.Name, s.BMCOf(m).Address, a.Username, password, note(site.Secret(next))})
+			rows = append(rows, row{m.Node.Name, s.BMCOf(m).Address, a.Username, password, note(site.Secret(next), site.Secret(before))})
 		}
 	}
 	if len(rows) == 0 {

@@ -32,6 +32,7 @@ type kept struct {
 	Username string      `json:"username"`
 	Password site.Secret `json:"password,omitempty"` // sealed; was seen to be in force
 	Next     site.Secret `json:"next,omitempty"`     // sealed; on record before it was sent
+	Before   site.Secret `json:"before,omitempty"`   // sealed; was in force before Password
 }
 
 func (v *fileVault) path() string { return filepath.Join(v.dir, "bmc-passwords.json") }
@@ -162,7 +163,7 @@ func (v *fileVault) Pending(t bmc.Target) site.Secret {
 func (v *fileVault) Settle(_ context.Context, t bmc.Target, changed bool) error {
 	return v.change(t.Address, func(k *kept) error {
 		if changed {
-			k.Password = k.Next
+			k.Before, k.Password = k.Password, k.Next
 		}
 		k.Next = ""
 		return nil

@@ -18,6 +18,7 @@ type BMCAccess struct {
 	Username string `json:"username,omitempty"` // that the passwords are of
 	Password Secret `json:"password,omitempty"` // sealed; was seen to be in force
 	Next     Secret `json:"next,omitempty"`     // sealed; on record before it was sent, and may be in force
+	Before   Secret `json:"before,omitempty"`   // sealed; was in force before Password: a BMC that is reset may go back
 }
 
 // BMCAdopted has a node use a BMC whose machine was found to be it.
@@ -104,7 +105,7 @@ func (s *State) applyAccess(e Event) error {
 	case BMCPasswordIssued:
 		return s.changeAccess(b.Node, func(a *BMCAccess) error {
 			if a.Username != b.Username {
-				a.Password = "" // it is another user's
+				a.Password, a.Before = "", "" // they are another user's
 			}
 			a.Username, a.Next = b.Username, b.Password
 			return nil
@@ -115,7 +116,7 @@ func (s *State) applyAccess(e Event) error {
 				return fmt.Errorf("no password of %s was issued", b.Node)
 			}
 			if b.Changed {
-				a.Password = a.Next
+				a.Before, a.Password = a.Password, a.Next
 			}
 			a.Next = ""
 			return nil
@@ -149,7 +150,7 @@ func (s *State) adoptBMC(b BMCAdopted) error {
 	err := s.changeAccess(b.Node, func(a *BMCAccess) error {
 		a.Address, a.Protocol = b.Address, b.Protocol
 		if b.Password != "" {
-			a.Username, a.Password, a.Next = b.Username, b.Password, ""
+			a.Username, a.Password, a.Next, a.Before = b.Username, b.Password, "", ""
 		}
 		return nil
 	})
