@@ -228,8 +228,8 @@ func dhcpRules() []rule {
 		},
 		{
 			id:    "proxy-offer-ignored",
-			cause: "it got our boot file beside the other server's address %d times and went for neither: this firmware does not merge the two offers",
-			next:  "have the other server name the boot file for this machine: next-server is this server's address, filename (option 67) is the boot file of the offer; or serve it in full with `--dhcp server` on a network of its own",
+			cause: "%d times it got our boot file beside the other server's address, and did not come for it: this firmware does not merge the two offers",
+			next:  "have the other server name the boot file of the offer (FILE) and this server's address (ADDRESS): dnsmasq dhcp-boot=FILE,,ADDRESS; ISC and Kea next-server ADDRESS and filename FILE; Windows options 66 ADDRESS and 67 FILE; or put the machine on a network of its own with --dhcp server",
 			find:  func(h history) []hit { return findIgnored(h, offersBootFile) },
 		},
 		{

@@ -36,10 +36,12 @@ const (
 
 // writer knows the files. Its methods that write belong to Run.
 type writer struct {
-	dir     string
-	maxFile int64
-	log     *slog.Logger
-	silent  time.Time // until when a failing disk is not reported again
+	dir      string
+	maxFile  int64
+	maxTotal int64
+	log      *slog.Logger
+	total    int64     // bytes of all files, at least
+	silent   time.Time // until when a failing disk is not reported again
 }
 
 // pages is what one machine gets written at once.
@@ -111,6 +113,7 @@ func (w *writer) appendTo(path string, data, header []byte) error {
 		_, err = f.Write(data)
 	}
 	err = errors.Join(err, f.Close())
+	w.total += int64(len(data))
 	if err == nil && info.Size()+int64(len(data)) > w.maxFile {
 		err = os.Rename(path, path+suffixOlder)
 	}
@@ -237,9 +240,63 @@ func (w *writer) readSeq() uint64 {
 	return seq
 }
 
+// shrink removes what is oldest when the files are too much together: a full
+// disk would stop the site's log, too.
+func (w *writer) shrink() {
+	if w.total <= w.maxTotal {
+		return
+	}
+	files, total := w.files()
+	slices.SortFunc(files, func(a, b kept) int {
+		if a.rotated() != b.rotated() {
+			return map[bool]int{true: -1, false: 1}[a.rotated()]
+		}
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.name, b.name))
+	})
+	for _, f := range files {
+		if total <= w.maxTotal*3/4 {
+			break
+		}
+		if err := os.Remove(filepath.Join(w.dir, f.name)); err != nil {
+			w.log.Warn("an old timeline could not be removed", "file", f.name, "error", err)
+			continue
+		}
+		total -= f.size
+	}
+	w.total = total
+}
+
+// kept is a file of the recorder.
+type kept struct {
+	name string
+	size int64
+	at   time.Time
+}
+
+func (k kept) rotated() bool { return strings.HasSuffix(k.name, suffixOlder) }
+
+func (w *writer) files() (files []kept, total int64) {
+	list, err := os.ReadDir(w.dir)
+	if err != nil {
+		return nil, 0
+	}
+	for _, f := range list {
+		name := strings.TrimSuffix(f.Name(), suffixOlder)
+		if !strings.HasSuffix(name, suffixLines) && !strings.HasSuffix(name, suffixPackets) {
+			continue
+		}
+		if info, err := f.Info(); err == nil && info.Mode().IsRegular() {
+			files = append(files, kept{f.Name(), info.Size(), info.ModTime()})
+			total += info.Size()
+		}
+	}
+	return files, total
+}
+
 // prune removes the files of the strangers that were not seen for longest,
 // when there are more than limit.
 func (w *writer) prune(limit int) error {
+	_, w.total = w.files()
 	list, err := os.ReadDir(w.dir)
 	if err != nil {
 		return err

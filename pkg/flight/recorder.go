@@ -20,6 +20,7 @@ type Options struct {
 	PerNode   int              // entries of one machine in memory, and as many lines of its syslog and console; zero means 1,000
 	InMemory  int              // entries of all machines in memory; zero means 200,000
 	MaxFile   int64            // bytes of a file before it is rotated, and two are kept; zero means 4 MiB
+	MaxTotal  int64            // bytes of all files; beyond it the oldest are removed; zero means 2 GiB
 	Strangers int              // machines that no plan names; zero means 4,096
 }
 
@@ -70,8 +71,11 @@ func Open(o Options) (*Recorder, error) {
 	if o.MaxFile <= 0 {
 		o.MaxFile = 4 << 20
 	}
+	if o.MaxTotal <= 0 {
+		o.MaxTotal = 2 << 30
+	}
 	r := &Recorder{o: o, queue: make(chan item, backlog), tracks: map[string]*track{}, ended: make(chan struct{})}
-	r.writer = writer{dir: o.Dir, maxFile: o.MaxFile, log: o.Log}
+	r.writer = writer{dir: o.Dir, maxFile: o.MaxFile, maxTotal: o.MaxTotal, log: o.Log}
 	if o.Dir == "" {
 		return r, nil
 	}
@@ -339,6 +343,7 @@ func (r *Recorder) write(group []item) {
 		}
 		t.written(p.entries)
 	}
+	r.writer.shrink()
 	if seq > 0 {
 		r.writer.saveSeq(seq)
 	}

@@ -233,6 +233,39 @@ func TestStrangersAreBounded(t *testing.T) {
 	}
 }
 
+// However many machines there are, the disk is not filled.
+func TestAllFilesTogetherAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	const most = 100_000
+	total := func() (n int64) {
+		files, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if info, err := f.Info(); err == nil {
+				n += info.Size()
+			}
+		}
+		return n
+	}
+	for range 2 {
+		r, stop := open(t, flight.Options{Dir: dir, MaxTotal: most, MaxFile: 10_000})
+		for i := range 2000 {
+			r.Record(flight.Entry{At: at(float64(i)), Source: flight.DHCP, Node: fmt.Sprint("n", i%100), What: "discover", Detail: "PXE of UEFI x64"})
+			if i%50 == 0 {
+				if err := r.Sync(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		stop()
+		if n := total(); n > most+50*200 || n < most/4 {
+			t.Errorf("%d bytes of files", n)
+		}
+	}
+}
+
 // The log of the site is recorded from where the last daemon left off; what
 // was written and not taken down as such is read once.
 func TestWhereTheLogWasLeft(t *testing.T) {
