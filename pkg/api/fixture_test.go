@@ -103,6 +103,7 @@ type world struct {
 	vetoed error // what Vet says of every machine
 	vets   int
 	health view.Health
+	tapes  tapes
 }
 
 func newWorld(t testing.TB) *world {
@@ -188,6 +189,7 @@ func newWorld(t testing.TB) *world {
 		Debug:     http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a profile") }),
 		Heartbeat: time.Millisecond,
 	}
+	operator.Consoles, operator.Reveal = &w.tapes, w.reveal
 	w.machine, w.routes = machine.Handler(), operator.Handler()
 	w.operator = described(t, w.routes)
 	w.health.Add(view.HealthCheck{Name: "log", OK: true, What: "the log takes events"})
