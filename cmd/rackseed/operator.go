@@ -70,8 +70,7 @@ holds at once, also for those who are logged in.`,
 // newPassword asks twice, so that a slip of a finger locks nobody out.
 func newPassword(c *cobra.Command, file string) (string, error) {
 	if file != "" {
-		secret, err := readSecret(c.Context(), c, file)
-		return secret.Reveal(), err
+		return readSecret(c.Context(), c, file)
 	}
 	in, ok := c.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {

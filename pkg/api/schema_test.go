@@ -24,7 +24,7 @@ func documents() []any {
 		view.Status{}, view.Node{}, view.Profile{}, view.Explanation{}, view.Export{}, view.PlanRequest{}, view.PlanResult{},
 		site.Image{}, view.ImageRequest{}, view.ImageLine{}, view.ArmRequest{}, view.ArmResult{},
 		view.SheetRequest{}, view.SheetResult{}, view.NodeInventory{}, view.DoctorRequest{}, view.Doctor{},
-		view.Job{}, view.JobRequest{}, view.JobChange{}, site.Event{}, view.Health{}, view.Problem{}, view.Report{}, view.Session{}, view.Session{},
+		view.Job{}, view.JobRequest{}, view.JobChange{}, site.Event{}, view.Health{}, view.Problem{}, view.Report{}, view.Session{},
 		flight.Timeline{}, flight.Batch{},
 		view.NodeRequest{}, view.NodeChange{}, view.DiscoverRequest{}, view.Cabling{}, view.AdoptedNodes{},
 		view.AdoptRequest{}, view.AdoptResult{}, view.RecordingRequest{}, view.Recording{}, view.Recorded{},
