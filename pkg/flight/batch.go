@@ -3,6 +3,7 @@ package flight
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -53,7 +54,7 @@ func BatchOf(runs []Run) Batch {
 		took := map[string]time.Duration{}
 		for _, p := range r.Phases {
 			took[p.Name] += p.End.Sub(p.Begin)
-			if p.Note != "" {
+			if p.Note != "" && !strings.HasPrefix(p.Note, noteFailed) && !strings.HasPrefix(p.Note, noteGivenUp) {
 				count(notes, p.Name, p.Note)
 			}
 		}

@@ -255,6 +255,12 @@ func within(run []Entry, begin, end time.Time) []Entry {
 	return in
 }
 
+// The notes of attempts that came to nothing begin with one of these.
+const (
+	noteFailed  = "failed: "
+	noteGivenUp = "given up: "
+)
+
 // finish leaves the last phase open while the attempt goes on, and says why
 // it ended when it failed.
 func finish(all []Phase, run []Entry, now time.Time) []Phase {
@@ -266,9 +272,9 @@ func finish(all []Phase, run []Entry, now time.Time) []Phase {
 	case !ends(e):
 		last.End, last.Open = now, true
 	case e.What == stageFailed:
-		last.Note = "failed: " + e.Detail
+		last.Note = noteFailed + e.Detail
 	case e.What == "disarmed":
-		last.Note = "given up: " + e.Detail
+		last.Note = noteGivenUp + e.Detail
 	}
 	return slices.DeleteFunc(all, func(p Phase) bool { return !p.Open && p.End.Equal(p.Begin) && p.Note == "" })
 }
