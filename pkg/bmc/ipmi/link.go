@@ -79,12 +79,12 @@ func (l *link) Write(p []byte) (int, error) {
 }
 
 func (l *link) note(p []byte) {
-	if len(p) < plusHeader || p[rmcpHeader] != byte(types.AuthTypeRMCPPlus) {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.expect, l.status = 0, 0
+	if len(p) < plusHeader || p[rmcpHeader] != byte(types.AuthTypeRMCPPlus) {
+		return
+	}
 	switch t := types.PayloadType(p[plusPayload] & payloadMask); t {
 	case types.PayloadTypeRAKPMessage1:
 		if len(p) >= plusHeader+24 {

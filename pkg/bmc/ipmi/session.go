@@ -65,6 +65,18 @@ func open(ctx context.Context, a account, p pace) (*session, error) {
 }
 
 func login(ctx context.Context, l *link, a account, p pace) (*session, error) {
+	if a.suite != 0 {
+		// One that is known is spared the question. If it is silent, it is away,
+		// or wants to be asked.
+		s, err := handshake(ctx, l, a, a.suite, pace{timeout: p.timeout, tries: min(p.tries, 2)})
+		if err == nil {
+			s.pace = p
+			return s, nil
+		}
+		if ended(ctx) != nil || !otherSuite(err) && !errors.Is(err, bmc.ErrUnreachable) {
+			return nil, refused(err)
+		}
+	}
 	if err := capabilities(ctx, l, p); err != nil {
 		return nil, err
 	}

@@ -45,6 +45,40 @@ func TestCipherSuiteIsFoundAndRemembered(t *testing.T) {
 	}
 }
 
+// A BMC that is known is spared the question for its capabilities, and asked
+// if it wants to be: some answer nothing before.
+func TestKnownBMCIsSparedAQuestion(t *testing.T) {
+	p := startPeer(t, 17)
+	const question = 23 // bytes
+	for _, test := range []struct {
+		name       string
+		known      int
+		wantsFirst bool
+		asked      int
+	}{
+		{"not known", 0, false, 1}, {"known", 17, false, 0}, {"known, and wants to be asked", 17, true, 1},
+	} {
+		r := startRelay(t, p.address)
+		var asked atomic.Int64
+		r.drop.Store(func(answer bool, length int) bool {
+			if !answer && length == question {
+				asked.Add(1)
+			}
+			return test.wantsFirst && asked.Load() == 0
+		})
+		target := p.target()
+		target.Address, target.Known.CipherSuite = r.address, test.known
+		d, err := Dial(t.Context(), target, quick())
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		_ = d.Close(t.Context())
+		if n := asked.Load(); n != int64(test.asked) {
+			t.Errorf("%s: asked %d times", test.name, n)
+		}
+	}
+}
+
 func TestRefusedLogins(t *testing.T) {
 	p := startPeer(t, 17, 3)
 	for _, test := range []struct {
