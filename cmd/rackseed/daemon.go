@@ -37,8 +37,9 @@ type daemon struct {
 	opts    serveOptions
 	log     *slog.Logger
 	loaders bootFiles
-	look    lookFunc // finds other DHCP servers; nil where there can be none
-	ready   func()   // called once everything answers; nil is allowed
+	look    lookFunc    // finds other DHCP servers; nil where there can be none
+	ready   func()      // called once everything answers; nil is allowed
+	choose  chan string // takes the interface that is to be served; nil where one is
 
 	links     []link
 	mode      site.DHCPMode
@@ -84,6 +85,7 @@ func (d *daemon) run(ctx context.Context) error {
 		d.startServers(ctx, group)
 		group.Go(func() error { return d.watchForServers(ctx) })
 		group.Go(func() error { return d.serveDHCP(ctx) })
+		group.Go(func() error { return d.waitForWire(ctx) })
 		group.Go(func() error { return d.expire(ctx) })
 		group.Go(func() error { return d.keepAnswers(ctx) })
 		group.Go(func() error { return d.recordStrangers(ctx) })
@@ -254,7 +256,7 @@ func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
 	}
 	x := &explainer{server: d.server(), mode: d.mode, syslog: d.core.syslogPort}
 	side := d.core.operatorSide(d.serving, x)
-	side.Doctor = d.doctor
+	side.Doctor, side.ChooseWire = d.doctor, d.chooseWire
 	side.ResumeDHCP = d.resume
 	side.Page, side.Jobs = web.Handler(), d.jobs
 	side.Consoles = d.consoles
@@ -283,7 +285,7 @@ func (d *daemon) server() ipxe.Server {
 }
 
 func (d *daemon) serving() view.Serving {
-	s := view.Serving{DHCP: d.mode, HTTP: d.server().HTTP, Note: d.note.Load().(string), Links: d.ownLinks()}
+	s := view.Serving{DHCP: d.mode, HTTP: d.server().HTTP, Note: d.note.Load().(string), Links: d.ownLinks(), Waiting: d.choose != nil}
 	for _, l := range d.links {
 		s.Interfaces = append(s.Interfaces, orElse(l.name, l.addr.String()))
 	}

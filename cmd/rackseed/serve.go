@@ -58,7 +58,7 @@ other DHCP servers on the wire, and refuses to start if there is one.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.plan, "plan", "", "apply this plan first")
-	f.StringSliceVar(&o.interfaces, "interface", nil, "network interface to serve; may be repeated")
+	f.StringSliceVar(&o.interfaces, "interface", nil, "network interface to serve; may be repeated; "+askForInterface+" waits until one is chosen on the page")
 	f.StringVar(&o.dhcp, "dhcp", "", "server, proxy or off (default: what the plan says, else proxy)")
 	f.StringVar(&o.loaders, "loaders", "", "folder of iPXE loaders, for a binary that was built without them")
 	f.StringVar(&o.store, "store", "bolt", "where the log is kept: bolt, in the state directory")
@@ -85,13 +85,15 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	if err != nil {
 		return fmt.Errorf("opening the boot loaders: %w", err)
 	}
-	c, err := openCore(ctx, o.state, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.close()) }()
-	d := &daemon{core: c, opts: o, log: log, loaders: set, look: lookForServers}
-	return d.run(ctx)
+	return serveChosen(ctx, o, func(ctx context.Context, o serveOptions, choose chan string) (err error) {
+		c, err := openCore(ctx, o.state, log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, c.close()) }()
+		d := &daemon{core: c, opts: o, log: log, loaders: set, look: lookForServers, choose: choose}
+		return d.run(ctx)
+	})
 }
 
 // link is one interface that is served.
@@ -105,7 +107,7 @@ type link struct {
 // would mean to speak on a network that nobody named.
 func chooseLinks(names []string, s *site.Settings) ([]link, error) {
 	if len(names) == 0 {
-		return nil, usageError("which network? name it with --interface: %s", interfaceNames())
+		return nil, usageError("which network? name it with --interface: %s; or choose it on the page with --interface %s", interfaceNames(), askForInterface)
 	}
 	network, planned := s.ProvisionNetwork()
 	var links, controllers []link

@@ -21,3 +21,17 @@ func (h *Operator) doctor(w http.ResponseWriter, r *http.Request) {
 	}
 	h.reply(w, found)
 }
+
+// wire chooses the interface to serve. The daemon starts again on it, and the
+// page is back in a moment.
+func (h *Operator) wire(w http.ResponseWriter, r *http.Request) {
+	var req view.WireRequest
+	if !h.decode(w, r, &req) {
+		return
+	}
+	if err := h.ChooseWire(r.Context(), req); err != nil {
+		h.fail(w, codeRefused, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

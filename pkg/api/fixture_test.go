@@ -139,6 +139,12 @@ func newWorld(t testing.TB) *world {
 	operator := &api.Operator{
 		Ledger: w.ledger, Log: log, Follower: w.ledger, Seal: box, Library: w.library, Jobs: w.jobs, Flight: w.flight, ReadPlan: readPlan, Version: "test",
 		PlanTexts: texts{}, Uploads: t.TempDir(),
+		ChooseWire: func(_ context.Context, req view.WireRequest) error {
+			if req.Interface != "eth1" {
+				return errors.New("it has no address")
+			}
+			return nil
+		},
 		Doctor: func(_ context.Context, req view.DoctorRequest) (view.Doctor, error) {
 			if req.Interface == "nowhere" {
 				return view.Doctor{}, errors.New("there is no such interface")

@@ -74,9 +74,11 @@ type Operator struct {
 	ImportSheet func(view.SheetRequest) (view.SheetResult, error)
 	PlanTexts   PlanTexts
 	// Doctor looks at this machine and the wire.
-	Doctor  func(context.Context, view.DoctorRequest) (view.Doctor, error)
-	Uploads string       // folder for media that are on their way in
-	Page    http.Handler // the page at /
+	Doctor func(context.Context, view.DoctorRequest) (view.Doctor, error)
+	// ChooseWire has a daemon that waits for it serve an interface.
+	ChooseWire func(context.Context, view.WireRequest) error
+	Uploads    string       // folder for media that are on their way in
+	Page       http.Handler // the page at /
 	// Health says whether the process serves, Ready whether machines could be
 	// installed now.
 	Health, Ready func() view.Health
@@ -140,6 +142,7 @@ func (h *Operator) Handler() http.Handler {
 		r.Post("/dhcp/resume", h.resumeDHCP)
 		r.Get("/report", h.handover)
 		r.Post("/doctor", h.doctor)
+		r.Post("/wire", h.wire)
 		r.Get("/events", h.events)
 		r.Get("/log", h.copyLog)
 	})

@@ -200,3 +200,13 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("a GET must not send packets: %d", r.Code)
 	}
 }
+
+func TestWire(t *testing.T) {
+	w := newWorld(t)
+	if r := w.call("POST", "/api/v1/wire", `{"interface": "eth1"}`); r.Code != http.StatusNoContent {
+		t.Errorf("%d %s", r.Code, r.Body)
+	}
+	if r := w.call("POST", "/api/v1/wire", `{"interface": "eth2"}`); r.Code != http.StatusConflict || !strings.Contains(r.Body.String(), "no address") {
+		t.Errorf("%d %s", r.Code, r.Body)
+	}
+}

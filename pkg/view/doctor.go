@@ -28,3 +28,8 @@ type Link struct {
 	Addresses []string `json:"addresses,omitempty"` // with prefix lengths
 	Up        bool     `json:"up"`                  // it has a link
 }
+
+// WireRequest chooses the interface that a waiting daemon is to serve.
+type WireRequest struct {
+	Interface string `json:"interface"`
+}

@@ -102,9 +102,10 @@ type Status struct {
 type Serving struct {
 	DHCP       site.DHCPMode `json:"dhcp"`
 	Interfaces []string      `json:"interfaces,omitempty"`
-	HTTP       string        `json:"http,omitempty"`  // base URL of the machine side
-	Note       string        `json:"note,omitempty"`  // why it is silent, if it is
-	Links      []Link        `json:"links,omitempty"` // that the daemon's machine has
+	HTTP       string        `json:"http,omitempty"`    // base URL of the machine side
+	Note       string        `json:"note,omitempty"`    // why it is silent, if it is
+	Links      []Link        `json:"links,omitempty"`   // that the daemon's machine has
+	Waiting    bool          `json:"waiting,omitempty"` // for one of them to be chosen
 }
 
 // StatusOf counts.

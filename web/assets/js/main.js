@@ -11,7 +11,6 @@ import {boardView} from './views/board.js';
 import {eventsView} from './views/events.js';
 import {imagesView} from './views/images.js';
 import {jobView, jobsView} from './views/jobs.js';
-import {loginView} from './views/login.js';
 import {machineView} from './views/machine.js';
 import {missingView} from './views/missing.js';
 import {planView} from './views/plan.js';
@@ -49,7 +48,6 @@ async function main() {
     '/report': view(reportView),
     '/start': view(startView),
     '/settings': view(settingsView),
-    '/login': view(loginView),
     '*': view(missingView),
   }, (v, path, moved) => frame.show(v, path, moved));
 
@@ -60,9 +58,7 @@ async function main() {
     app.router.reload();
   }
 
-  api.setLogin(() => {
-    if (location.pathname !== '/login') app.router.go('/login?' + new URLSearchParams({to: location.pathname + location.search}));
-  });
+  api.setLogin(() => location.assign('/login')); // the daemon's own page, which needs no script
   store.subscribe((change) => {
     if (change.connection && store.status) setSiteZone(store.status.timezone || '');
   });

@@ -1,4 +1,5 @@
 // What stands around every view: header, navigation, banners, shortcuts.
+import * as api from './lib/api.js';
 import {announce, fill, h, setText} from './lib/dom.js';
 import {openDialog} from './lib/dialog.js';
 import {t} from './lib/i18n.js';
@@ -22,13 +23,14 @@ export function shell(app) {
   const links = places.map((p) => h('a', {href: p.path}, p.label()));
   const line = h('span.line', {role: 'status'});
   const banner = h('div.banner', {role: 'status', hidden: true});
+  const who = h('span.who');
   const main = h('main', {id: 'main', tabindex: '-1'});
   const frame = h('div.frame', null,
     h('a.skip', {href: '#main', onclick: (e) => { e.preventDefault(); main.focus(); }}, t('nav.skip')),
     h('header.top', null,
       h('div.brand', null, h('img', {src: '/assets/icon.svg', alt: '', width: 24, height: 24}), site),
       h('nav', {'aria-label': t('nav.label')}, links),
-      h('div.tools', null, line,
+      h('div.tools', null, line, who,
         h('button.quiet', {type: 'button', onclick: otherLanguage, lang: settings.language === 'zh' ? 'en' : 'zh-CN'}, settings.language === 'zh' ? 'English' : '中文'),
         h('button.quiet', {type: 'button', onclick: otherTheme, 'aria-label': t('settings.theme.switch'), title: t('settings.theme.switch')}, '◐'),
         h('button.quiet', {type: 'button', onclick: help, 'aria-label': t('help.title'), title: t('help.title')}, '?'),
@@ -54,6 +56,13 @@ export function shell(app) {
     banner.hidden = !note;
     setText(banner, note || '');
   }
+
+  api.session().then((s) => {
+    document.documentElement.dataset.role = s?.role || '';
+    if (!s?.name) return;
+    fill(who, `${s.name} (${s.role === 'viewer' ? t('session.viewer') : t('session.operator')}) `,
+      h('button.quiet', {type: 'button', onclick: () => api.logout().then(() => location.assign('/login'))}, t('session.leave')));
+  }, () => {}); // the page goes on; what is not allowed is refused
 
   function otherLanguage() {
     save({language: settings.language === 'zh' ? 'en' : 'zh'});

@@ -110,6 +110,8 @@ export const images = () => get('/images');
 export const removeImage = (n) => request('/images/' + name(n), {method: 'DELETE'});
 export const verifyImage = (n, tell) => lines(request(`/images/${name(n)}/verify`, {method: 'POST'}), tell);
 
+/** Has a daemon that waits for it serve an interface; it starts again, so the answer may be cut. */
+export const chooseWire = (name) => send('/wire', {interface: name});
 export const doctor = (body) => send('/doctor', body);
 
 /**
@@ -168,4 +170,6 @@ export function uploadImage(file, asName, sent, tell, signal) {
   });
 }
 
-export const login = (user, password) => send('/login', {user, password});
+/** Who asks: a name and a role where the daemon is reached from elsewhere. */
+export const session = () => getIfThere('/session');
+export const logout = () => fetch('/logout', {method: 'POST'});

@@ -59,9 +59,14 @@ function wireStep() {
     const {findings} = await api.doctor({interface: wires.value, search: Boolean(wires.value)});
     fill(found, report(findings));
   }, {box});
-  const s = step(t('start.wirestep'), serving, place, h('div.buttons', null, look), box, found, line);
+  const serve = actButton(t('start.serve'), async () => {
+    await api.chooseWire(wires.value);
+    fill(found, h('p.good', null, t('start.restart')));
+  }, {kind: 'plain', box});
+  const s = step(t('start.wirestep'), serving, place, h('div.buttons', null, look, serve), box, found, line);
   let known = '';
   s.show = (status) => {
+    serve.hidden = !status.serving?.waiting;
     const list = status.serving?.links || [];
     setText(serving, status.serving?.note || t('start.serving', {mode: status.serving?.dhcp || '–', on: (status.serving?.interfaces || []).join(', ') || '–'}));
     if (JSON.stringify(list) === known) return;
