@@ -52,14 +52,19 @@ func (r *Runner) task(id, by, verb string, args []string, o view.JobOptions) (ba
 // installable refuses machines that cannot be installed, all or none, and
 // those that another job installs.
 func (r *Runner) installable(s *site.State, machines []*site.Machine, req view.JobRequest) error {
+	var others []*site.Job
+	for _, j := range s.AllJobs() {
+		if j.Verb == Install && j.Running() {
+			others = append(others, j)
+		}
+	}
 	for _, m := range machines {
 		name := m.Node.Name
 		if !req.DryRun && !req.Options.NoPower && s.BMCOf(m).Address == "" {
 			return view.Misuse(fmt.Sprintf("%s has no BMC in the plan: add bmc: {address: ADDRESS}, or switch it on by hand, with --no-power", name))
 		}
-		for _, j := range s.AllJobs() {
-			n, ok := s.JobNodes.Get(site.JobKey{ID: j.ID, Node: name})
-			if ok && j.Verb == Install && j.Running() && !n.Done {
+		for _, j := range others {
+			if n, ok := s.JobNodes.Get(site.JobKey{ID: j.ID, Node: name}); ok && !n.Done {
 				return install.Refusal(fmt.Sprintf("%s is in install job %s already: `rackseed install --resume %s` watches it, `rackseed job cancel %s` ends it", name, j.ID, j.ID, j.ID))
 			}
 		}
@@ -187,10 +192,11 @@ func (t *turn) limited(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithCancel(ctx)
 }
 
-// talk is how long a BMC may take to set the boot device and to cycle. A
+// talk is how long a BMC may take to tell who it is, which is minutes with
+// some, to set the boot device and to cycle. A
 // simulated one is as slow as the computer that it runs on.
 func (t *turn) talk() time.Duration {
-	return max(t.in.r.c.Pace.Of(6*time.Minute), 20*time.Second)
+	return max(t.in.r.c.Pace.Of(10*time.Minute), 20*time.Second)
 }
 
 func (t *turn) say(what string) {
@@ -252,8 +258,13 @@ func (t *turn) identify(ctx context.Context, s *batch.Session) error {
 	}
 	t.say("asking its BMC who it is")
 	found, err := s.Inventory(ctx)
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil || errors.Is(err, bmc.ErrUnreachable) || errors.Is(err, bmc.ErrBusy) || errors.Is(err, bmc.ErrLogin) || errors.Is(err, bmc.ErrCertificate):
 		return fmt.Errorf("reading the inventory, to know whose BMC it is: %w", err)
+	default:
+		t.note = fmt.Sprintf("its BMC gives no inventory (%v), so that its serial number was not compared", err)
+		return nil
 	}
 	return t.in.r.keepInventory(ctx, s.Target, bmc.Observed(found))
 }
@@ -476,14 +487,22 @@ func (t *turn) settle(ctx context.Context) {
 		}
 		_, steps, err := bmc.SetBootVerified(ctx, s.Driver, bmc.Boot{Device: bmc.DeviceDisk, Mode: now.Mode}, s.Patience)
 		if err == nil {
-			t.note = fmt.Sprintf("its BMC still said %s, and was told disk", now)
+			t.add(fmt.Sprintf("its BMC still said %s, and was told disk", now))
 		}
 		return batch.Outcome{Steps: steps}, err
 	})
 	if err != nil && ctx.Err() == nil {
-		t.note = fmt.Sprintf("its BMC may still start it from the network (%v), where it is sent to its disk", err)
+		t.add(fmt.Sprintf("its BMC may still start it from the network (%v), where it is sent to its disk", err))
 	}
 	if t.note != "" {
 		t.say("installed; " + t.note)
 	}
+}
+
+// add notes what is worth a word beside the result.
+func (t *turn) add(note string) {
+	if t.note != "" {
+		t.note += "; "
+	}
+	t.note += note
 }
