@@ -34,8 +34,12 @@ func Describe(i site.Inventory) []string {
 		}
 		out = append(out, strings.Join(words, ", "))
 	}
-	if b := i.BMC; b.MAC != (site.MAC{}) {
-		out = append(out, fmt.Sprintf("BMC %s, address %s, firmware %s", b.MAC, b.Address, b.Firmware))
+	if b := i.BMC; b != (site.InventoryBMC{}) {
+		address := "unknown"
+		if b.Address.IsValid() {
+			address = b.Address.String()
+		}
+		out = append(out, fmt.Sprintf("BMC %s, address %s, firmware %s", b.MAC, address, orUnknown(b.Firmware)))
 	}
 	return out
 }

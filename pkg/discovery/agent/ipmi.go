@@ -82,7 +82,10 @@ func (m Machine) bmc() (site.InventoryBMC, error) {
 		}
 		return b, nil
 	}
-	return b, errors.New("the BMC names no LAN channel")
+	if b.Firmware == "" {
+		return b, errors.New("the BMC answers nothing")
+	}
+	return b, nil // one that names no LAN channel
 }
 
 // ipmi sends one command and gives the data of its answer, behind the
