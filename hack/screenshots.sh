@@ -26,7 +26,7 @@ address() { # FILE: waits until a daemon has said where its page is
 go build -o "$work/rackseed" ./cmd/rackseed
 "$work/rackseed" demo --nodes 36 --speed 12 --fault ambiguous-disk=2 --fault crash --fault slow-disk --fault deviation >"$work/demo" 2>&1 &
 pids="$pids $!"
-"$work/rackseed" serve --state "$work/empty" --interface lo --dhcp off --operator 127.0.0.1:0 --http-port 0 --tftp-port 0 >"$work/serve" 2>&1 &
+"$work/rackseed" serve --state "$work/empty" --interface ask --operator 127.0.0.1:0 >"$work/serve" 2>&1 &
 pids="$pids $!"
 demo=$(address "$work/demo")
 empty=$(address "$work/serve")

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rackseed/rackseed/pkg/sim"
 	"github.com/rackseed/rackseed/test/web/rig"
 )
 
@@ -78,6 +79,7 @@ func start(t *testing.T, name string, args ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Stderr = c.Stdout
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +121,17 @@ func TestDemo(t *testing.T) {
 			tell(t, story, url)
 		})
 	}
+}
+
+// TestFirstMinute begins with nothing but a daemon.
+func TestFirstMinute(t *testing.T) {
+	needs(t)
+	iso := filepath.Join(t.TempDir(), "demo.iso")
+	if err := sim.WriteMedium(iso); err != nil {
+		t.Fatal(err)
+	}
+	url := start(t, build(t), "serve", "--state", filepath.Join(t.TempDir(), "state"), "--interface", "ask", "--operator", "127.0.0.1:0")
+	tell(t, "first", url, iso)
 }
 
 // TestViewerThatSlept has many machines change while a laptop sleeps.
