@@ -41,6 +41,10 @@ func (r *Recorder) Packet(p Packet) {
 		r.dropped.Add(1)
 		return
 	}
+	if !t.packets.take(p.At, packetsPerSecond, packetsAtOnce) {
+		r.dropped.Add(1)
+		return
+	}
 	select {
 	case r.queue <- item{track: t, packet: pcapRecord(p)}:
 	default:
@@ -102,19 +106,20 @@ func pcapHeader() []byte {
 // daemonMAC stands for the daemon's card in files of packets.
 func daemonMAC() site.MAC { return site.MAC{0x02, 0x52, 0x53, 0, 0, 1} }
 
+// pcapRecord is called on the way of packets: it allocates once.
 func pcapRecord(p Packet) []byte {
-	frame := frameOf(p)
+	data := p.Data[:min(len(p.Data), 9000)]
+	length := uint32(etherSize + ipSize + udpSize + len(data))
 	at := p.At.UTC()
-	b := make([]byte, 0, pcapRecSize+len(frame))
+	b := make([]byte, 0, pcapRecSize+int(length))
 	b = binary.LittleEndian.AppendUint32(b, uint32(at.Unix()))
 	b = binary.LittleEndian.AppendUint32(b, uint32(at.Nanosecond()/1000))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(frame)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(frame)))
-	return append(b, frame...)
+	b = binary.LittleEndian.AppendUint32(b, length)
+	b = binary.LittleEndian.AppendUint32(b, length)
+	return appendFrame(b, p, data)
 }
 
-func frameOf(p Packet) []byte {
-	data := p.Data[:min(len(p.Data), 9000)]
+func appendFrame(b []byte, p Packet, data []byte) []byte {
 	source, target := p.MAC, daemonMAC()
 	from, to := addr4(p.From.Addr()), addr4(p.To.Addr())
 	if p.Answer {
@@ -123,12 +128,11 @@ func frameOf(p Packet) []byte {
 	if to == [4]byte{255, 255, 255, 255} {
 		target = site.MAC{255, 255, 255, 255, 255, 255}
 	}
-	b := make([]byte, 0, etherSize+ipSize+udpSize+len(data))
 	b = append(append(append(b, target[:]...), source[:]...), 0x08, 0x00)
-	length := ipSize + udpSize + len(data)
+	ip, length := len(b), ipSize+udpSize+len(data)
 	b = append(b, 0x45, 0, byte(length>>8), byte(length), 0, 0, 0x40, 0, 64, 17, 0, 0)
 	b = append(append(b, from[:]...), to[:]...)
-	binary.BigEndian.PutUint16(b[etherSize+10:], ^checksum(b[etherSize:]))
+	binary.BigEndian.PutUint16(b[ip+10:], ^checksum(b[ip:]))
 	b = binary.BigEndian.AppendUint16(b, p.From.Port())
 	b = binary.BigEndian.AppendUint16(b, p.To.Port())
 	b = binary.BigEndian.AppendUint16(b, uint16(udpSize+len(data)))

@@ -108,6 +108,10 @@ func (r *Recorder) Record(e Entry) {
 		r.dropped.Add(1)
 		return
 	}
+	if e.Source != Syslog && e.Source != Console && !t.entries.take(e.At, entriesPerSecond, entriesAtOnce) {
+		r.dropped.Add(1)
+		return
+	}
 	if t.add(e, r.o.PerNode, r.o.Dir != "") {
 		r.held.Add(1)
 	}

@@ -209,6 +209,24 @@ func TestAFollowerOfAMachineThatWasNeverSeenWaitsForIt(t *testing.T) {
 	}
 }
 
+// A machine that asks in a loop is heard at the pace of a boot, and again once
+// it has calmed down.
+func TestAMachineInALoopIsBounded(t *testing.T) {
+	r, _ := open(t, flight.Options{})
+	for i := range 5000 {
+		r.Record(flight.Entry{At: at(float64(i) / 1000), Source: flight.DHCP, Node: "n1", What: "discover"})
+	}
+	if n := 5000 - r.Dropped(); n < 1000 || n > 1000+5*50+1 {
+		t.Errorf("%d of 5000 in five seconds were recorded", n)
+	}
+	before := r.Dropped()
+	r.Record(flight.Entry{At: at(60), Source: flight.DHCP, Node: "n1", What: "calm"})
+	r.Record(flight.Entry{At: at(5), Source: flight.DHCP, Node: "n2", What: "another"})
+	if e, ok := r.Last("n1"); !ok || e.What != "calm" || r.Dropped() != before {
+		t.Errorf("the last entry is %+v", e)
+	}
+}
+
 // A flood of made-up MACs fills neither memory nor the disk.
 func TestStrangersAreBounded(t *testing.T) {
 	dir := t.TempDir()
@@ -376,7 +394,7 @@ func BenchmarkRecord(b *testing.B) {
 			i := 0
 			for b.Loop() {
 				i++
-				r.Record(flight.Entry{At: epoch, Source: flight.DHCP, Node: names[i%512], What: "discover", Detail: "UEFI x64 PXE: reserved by the plan; armed by ops"})
+				r.Record(flight.Entry{At: epoch.Add(time.Duration(i) * time.Millisecond), Source: flight.DHCP, Node: names[i%512], What: "discover", Detail: "UEFI x64 PXE: reserved by the plan; armed by ops"})
 			}
 			b.ReportMetric(float64(r.Dropped())/float64(i), "dropped/op")
 		})

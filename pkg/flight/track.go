@@ -16,6 +16,8 @@ type track struct {
 	loading sync.Mutex // held while the past is read
 	torn    bool       // the file ends in the middle of a line; the writer's own
 
+	entries, packets bucket
+
 	mu       sync.Mutex
 	loaded   bool
 	events   ring
@@ -31,6 +33,38 @@ type track struct {
 type numbered struct {
 	n int64
 	Entry
+}
+
+// What one machine is heard to do: more than any boot does. One that asks in a
+// loop must not keep the disk busy.
+const (
+	entriesPerSecond = 50
+	entriesAtOnce    = 1000
+	packetsPerSecond = 50
+	packetsAtOnce    = 1000
+)
+
+// bucket bounds a rate.
+type bucket struct {
+	mu   sync.Mutex
+	used float64
+	at   time.Time
+}
+
+// take reports whether there is room for one more. A clock that goes back
+// gives none.
+func (b *bucket) take(now time.Time, perSecond, most float64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if passed := now.Sub(b.at); passed > 0 {
+		b.used = max(0, b.used-passed.Seconds()*perSecond)
+		b.at = now
+	}
+	if b.used >= most {
+		return false
+	}
+	b.used++
+	return true
 }
 
 // ring keeps the newest entries.
