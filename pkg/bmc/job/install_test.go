@@ -224,22 +224,36 @@ func TestTooManyFailed(t *testing.T) {
 	})
 }
 
-// TestInstallOutlivesTheDaemon: whenever the daemon dies, the next one goes
-// on, and no machine is switched on or installed twice.
+// TestInstallOutlivesTheDaemon: whenever daemons die, the next one goes on,
+// and no machine is switched on, armed or installed twice.
 func TestInstallOutlivesTheDaemon(t *testing.T) {
-	for _, after := range []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second, 5 * time.Second, time.Minute, 6 * time.Minute, 19 * time.Minute, 22 * time.Minute, 26 * time.Minute} {
-		t.Run(after.String(), func(t *testing.T) {
+	for _, lives := range [][]time.Duration{
+		{500 * time.Millisecond},
+		{1500 * time.Millisecond},
+		{3 * time.Second},
+		{5 * time.Second},
+		{time.Minute},
+		{6 * time.Minute},
+		{19 * time.Minute},
+		{22 * time.Minute},
+		{26 * time.Minute},
+		{3 * time.Second, 10 * time.Second, time.Minute},
+		{time.Minute, time.Minute, time.Minute, 25 * time.Minute, time.Minute},
+	} {
+		t.Run(fmt.Sprint(lives), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHall(t, nil)
 				r, stop := h.runner()
 				h.start(r, view.JobOptions{Canary: 1})
-				time.Sleep(after) // of the bubble's clock
-				stop()
-				time.Sleep(time.Second)
-				next, end := h.runner()
-				defer end()
-				synctest.Wait()
-				if got := outcome(finished(t, next, "j1")); got != "ended: a done, b done, c done" || h.phases() != "a ready, b ready, c ready" {
+				for _, life := range lives {
+					time.Sleep(life) // of the bubble's clock
+					stop()
+					time.Sleep(time.Second)
+					r, stop = h.runner()
+					synctest.Wait()
+				}
+				defer stop()
+				if got := outcome(finished(t, r, "j1")); got != "ended: a done, b done, c done" || h.phases() != "a ready, b ready, c ready" {
 					t.Errorf("%s; %s", got, h.phases())
 				}
 				for _, name := range []string{"a", "b", "c"} {
@@ -248,6 +262,9 @@ func TestInstallOutlivesTheDaemon(t *testing.T) {
 					}
 					if m, _ := h.now().Machine(name); m.Attempt.Number != 1 {
 						t.Errorf("%s is at attempt %d", name, m.Attempt.Number)
+					}
+					if n, _ := h.now().JobNodes.Get(site.JobKey{ID: "j1", Node: name}); !slices.Equal(n.Issued, []string{"off", "on"}) {
+						t.Errorf("of %s it is on record that %v was sent", name, n.Issued)
 					}
 				}
 			})
