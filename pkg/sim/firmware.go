@@ -43,8 +43,7 @@ func (m *Machine) netboot(ctx context.Context) error {
 // is a program for hardware that is not there.
 func (m *Machine) load(ctx context.Context, ack *dhcpv4.DHCPv4, file string) error {
 	if strings.HasPrefix(file, "http://") {
-		_, err := m.fetch(ctx, file)
-		return err
+		return m.download(ctx, file, io.Discard)
 	}
 	server, ok := netip.AddrFromSlice(ack.ServerIPAddr.To4())
 	if !ok || server.IsUnspecified() {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -141,27 +142,35 @@ func (m *Machine) fetchPatiently(ctx context.Context, uri string) (data []byte, 
 	return data, err
 }
 
+// fetch takes a document into the machine's memory.
 func (m *Machine) fetch(ctx context.Context, uri string) ([]byte, error) {
+	var data bytes.Buffer
+	err := m.download(ctx, uri, &data)
+	return data.Bytes(), err
+}
+
+// download reads all of what is at a URL, and fails if it is cut short.
+func (m *Machine) download(ctx context.Context, uri string, to io.Writer) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, http.NoBody)
 	if err != nil {
-		return nil, fmt.Errorf("fetching %s: %w", uri, err)
+		return fmt.Errorf("fetching %s: %w", uri, err)
 	}
 	resp, err := m.http().Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("fetching %s: %w", uri, err)
+		return fmt.Errorf("fetching %s: %w", uri, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return nil, status(resp, fmt.Sprintf("fetching %s", uri))
+		return status(resp, fmt.Sprintf("fetching %s", uri))
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxFetch))
+	n, err := io.Copy(to, io.LimitReader(resp.Body, maxFetch))
 	if err != nil {
-		return nil, fmt.Errorf("fetching %s: %w", uri, err)
+		return fmt.Errorf("fetching %s: %w", uri, err)
 	}
-	if resp.ContentLength >= 0 && int64(len(data)) != resp.ContentLength {
-		return nil, fmt.Errorf("fetching %s: %d bytes of %d", uri, len(data), resp.ContentLength)
+	if resp.ContentLength >= 0 && n != resp.ContentLength {
+		return fmt.Errorf("fetching %s: %d bytes of %d", uri, n, resp.ContentLength)
 	}
-	return data, nil
+	return nil
 }
 
 func (m *Machine) post(ctx context.Context, uri, body string) error {

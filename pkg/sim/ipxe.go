@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -172,11 +173,11 @@ func (s *script) boot(ctx context.Context, command string, args []string) error 
 		}
 		return &chainTo{uri: args[0], text: text}
 	case "kernel":
-		_, err := s.m.fetch(ctx, args[0])
+		err := s.m.download(ctx, args[0], io.Discard)
 		s.kernel, s.args = args[0], args[1:]
 		return falseIf(err)
 	case "initrd":
-		_, err := s.m.fetch(ctx, args[0])
+		err := s.m.download(ctx, args[0], io.Discard)
 		s.initrd = args[0]
 		return falseIf(err)
 	case "boot":

@@ -86,7 +86,7 @@ const soakSpeed = 100
 // pace is by how much deadlines are shorter. They are what this computer must
 // keep, too, with all machines at once.
 func (r *cursedRun) pace() string {
-	return strconv.Itoa(min(80, 16_000/r.targets))
+	return strconv.Itoa(min(75, 15_000/r.targets))
 }
 
 func newRun(t *testing.T, seed uint64, n int) *cursedRun {
@@ -177,12 +177,12 @@ func (r *cursedRun) play() {
 	running.Go(func() { r.follow(ctx) })
 
 	started, err := r.client().StartJob(ctx, view.JobRequest{
-		Verb: "install", Selector: "role=base", By: "soak", Options: view.JobOptions{Canary: 1, Parallel: r.targets},
+		Verb: "install", Selector: "role=base", By: "soak", Options: view.JobOptions{Canary: 1, Parallel: 100},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for kills := number(t, "SOAK_KILLS", 8); r.kills < kills; r.kills++ {
+	for kills := number(t, "SOAK_KILLS", 6); r.kills < kills; r.kills++ {
 		if r.ended(ctx, started.ID, time.Duration(200+r.rng.IntN(6000))*time.Millisecond) {
 			break
 		}
