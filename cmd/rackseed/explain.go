@@ -54,6 +54,25 @@ func (x *explainer) masked(s site.Secret) (string, error) {
 	return answer.Masked, nil
 }
 
+// nodesLike names the node that was meant, or what there is.
+func nodesLike(s *site.State, who string) string {
+	var names []string
+	for _, m := range s.Machines() {
+		names = append(names, m.Node.Name)
+	}
+	if near, ok := site.Nearest(who, names); ok {
+		return "did you mean " + near + "?"
+	}
+	switch len(names) {
+	case 0:
+		return "the plan has no nodes"
+	case 1:
+		return "the plan has " + names[0]
+	default:
+		return fmt.Sprintf("the plan has %d, from %s to %s", len(names), names[0], names[len(names)-1])
+	}
+}
+
 func find(s *site.State, who string) (*site.Machine, site.MAC, error) {
 	if m, ok := s.Machine(who); ok {
 		var mac site.MAC
@@ -64,7 +83,7 @@ func find(s *site.State, who string) (*site.Machine, site.MAC, error) {
 	}
 	mac, err := site.ParseMAC(who)
 	if err != nil {
-		return nil, mac, fmt.Errorf("%q is neither a node of the plan nor a MAC address: see `rackseed node list`", who)
+		return nil, mac, fmt.Errorf("%q is neither a node of the plan nor a MAC address: %s", who, nodesLike(s, who))
 	}
 	m, err := boot.Identify(s, boot.Identity{MAC: mac})
 	return m, mac, err
