@@ -236,7 +236,7 @@ func speed(mbits int) string {
 func at(n site.Neighbour) string { return orDash(strings.TrimSpace(n.Switch + " " + n.Port)) }
 
 // printFound prints what was found of a machine.
-func printFound(w io.Writer, i *site.Inventory, line func(key, value string)) {
+func printFound(i *site.Inventory, line func(key, value string)) {
 	h := i.Hardware
 	line("model", strings.TrimSpace(i.Manufacturer+" "+i.Model))
 	line("firmware", strings.TrimSpace(i.Firmware+" "+h.Boot))

@@ -125,7 +125,7 @@ func printNode(w io.Writer, n view.Node) {
 	}
 	line("adopted", n.AdoptedBy)
 	if n.Inventory != nil {
-		printFound(w, n.Inventory, line)
+		printFound(n.Inventory, line)
 	}
 	for _, f := range n.Cabling {
 		line("cable", f.Text)
