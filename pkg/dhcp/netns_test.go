@@ -475,3 +475,27 @@ func TestPerfdhcpIsAnsweredInFull(t *testing.T) {
 		t.Errorf("perfdhcp was not answered:\n%s", out)
 	}
 }
+
+// TestBMCsOnTheirNetwork: a real client that calls itself an iDRAC has an
+// address of the pool for BMCs, and one that calls itself a laptop has none.
+func TestBMCsOnTheirNetwork(t *testing.T) {
+	need(t, "udhcpc")
+	g := newSegment(t)
+	d := startDaemon(t, g.server, "br0", segmentWorld(func(s *site.Settings) {
+		s.Networks["ipmi"] = site.Network{
+			Subnet:  s.Networks["provision"].Subnet,
+			BMCPool: site.Range{First: netip.MustParseAddr("10.20.255.10"), Last: netip.MustParseAddr("10.20.255.13")},
+		}
+		s.Networks["provision"] = site.Network{Subnet: netip.MustParsePrefix("10.99.0.0/16")}
+	})...)
+	ask := func(m *space, class, host string) error {
+		return m.command("udhcpc", "-f", "-q", "-n", "-i", "eth0", "-s", "/bin/true", "-t", "4", "-T", "1", "-V", class, "-x", "hostname:"+host).Run()
+	}
+	if err := ask(g.machine("x", macB), "MSFT 5.0", "laptop"); err == nil {
+		t.Error("a laptop got an address")
+	}
+	if err := ask(g.machine("c", alien), "iDRAC", "idrac-8J4XK63"); err != nil {
+		t.Errorf("the BMC got none: %v", err)
+	}
+	d.await(0, "ACK", func(n note) bool { return n.reply == TypeACK })
+}
