@@ -2,7 +2,7 @@
 import {open} from './lib.mjs';
 
 const [url, seconds = '60'] = process.argv.slice(2);
-const browser = await open(['--enable-precise-memory-info', '--js-flags=--expose-gc']);
+const browser = await open();
 const page = await (await browser.newContext({viewport: {width: 1280, height: 800}})).newPage();
 page.on('pageerror', (e) => console.error('page error:', e.message));
 const begun = Date.now();
@@ -10,7 +10,22 @@ await page.goto(url);
 await page.waitForSelector('.cell');
 console.log(`first machines on the screen after ${Date.now() - begun} ms`);
 
-const heap = () => page.evaluate(() => { globalThis.gc?.(); return performance.memory.usedJSHeapSize / 2 ** 20; });
+const devtools = await page.context().newCDPSession(page);
+await devtools.send('Performance.enable', {timeDomain: 'threadTicks'});
+
+/** MiB in use after a collection: scripts, and the elements that they hold. */
+async function heap() {
+  await devtools.send('HeapProfiler.collectGarbage');
+  const {usedSize, embedderHeapUsedSize} = await devtools.send('Runtime.getHeapUsage');
+  return [usedSize, embedderHeapUsedSize].map((n) => (n / 2 ** 20).toFixed(0)).join(' + ');
+}
+
+/** Seconds that the page's thread was at work, which other programs do not distort as they do frames. */
+async function work() {
+  const {metrics} = await devtools.send('Performance.getMetrics');
+  const of = (name) => metrics.find((m) => m.name === name).value;
+  return {tasks: of('TaskDuration'), script: of('ScriptDuration')};
+}
 const first = await heap();
 const elements = await page.evaluate(() => document.querySelectorAll('*').length);
 
@@ -41,9 +56,13 @@ function say(what, {times, tasks}) {
 }
 
 const half = (Number(seconds) * 1000) / 2;
-say('at rest', await frames(half, false));
-say('scrolling', await frames(half, true));
+for (const [what, scroll] of [['at rest', false], ['scrolling', true]]) {
+  const before = await work();
+  say(what, await frames(half, scroll));
+  const after = await work();
+  console.log(`  the page's thread works ${(1e6 * (after.tasks - before.tasks) / half).toFixed(0)} ms in a second, ${(1e6 * (after.script - before.script) / half).toFixed(0)} ms of it in scripts`);
+}
 const last = await heap();
 const seq = await page.evaluate(() => document.querySelectorAll('.cell').length);
-console.log(`heap ${first.toFixed(0)} MiB, after ${seconds} s ${last.toFixed(0)} MiB; ${elements} elements, ${seq} cells drawn`);
+console.log(`heap (scripts + elements) ${first} MiB, after ${seconds} s ${last} MiB; ${elements} elements, ${seq} cells drawn`);
 await browser.close();

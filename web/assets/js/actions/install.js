@@ -34,7 +34,7 @@ function form(app, selector, nodes, close) {
   const typed = h('input', {type: 'text', autocomplete: 'off', spellcheck: 'false', oninput: ready});
   const reason = h('input', {type: 'text', maxlength: 200});
   const power = check(t('install.power'), true, update);
-  const canary = amount(0);
+  const canary = amount(0, nodes.length > 1 ? '1' : '');
   const parallel = amount(1);
   const failures = amount(0);
   const options = h('div.fields', null, field(t('install.canary'), canary, t('install.canary.hint')), field(t('install.parallel'), parallel),
