@@ -94,7 +94,7 @@ func newRun(t *testing.T, seed uint64, n int) *cursedRun {
 	r := &cursedRun{place: newPlace(t), rng: rand.New(rand.NewPCG(seed, 5)), targets: n, bystanders: 6}
 	t.Setenv("DAEMON_TEST_BMC", "rackseed")
 	speed := float64(number(t, "SOAK_SPEED", soakSpeed))
-	real := func(d time.Duration) time.Duration { return time.Duration(float64(d) / speed) }
+	scaled := func(d time.Duration) time.Duration { return time.Duration(float64(d) / speed) }
 	at := &sim.Site{TFTP: netip.MustParseAddrPort(r.server(tftpPort)).Port(), Speed: speed, Log: slog.New(slog.DiscardHandler)}
 	r.rack = sim.Rack(at, n+r.bystanders, nil)
 	for i := 1; i < n; i++ { // the first one is the canary
@@ -103,7 +103,7 @@ func newRun(t *testing.T, seed uint64, n int) *cursedRun {
 	r.strangers = append(sim.Twins(r.rack), sim.Rack(at, n+r.bystanders+4, nil)[n+r.bystanders:]...)
 	// A daemon that is killed does not log out: there are sessions for all its lives.
 	r.bmcs = bmcsim.Behind(r.rack, bmcsim.Config{
-		Transition: real(4 * time.Second), Slow: real(3 * time.Second), Sessions: 1000,
+		Transition: scaled(4 * time.Second), Slow: scaled(3 * time.Second), Sessions: 1000,
 	})
 	front, err := bmcsim.Serve(netip.AddrPortFrom(r.addr(".128.1"), 0), r.bmcs...)
 	if err != nil {
