@@ -54,8 +54,10 @@ func (m *Machine) load(ctx context.Context, ack *dhcpv4.DHCPv4, file string) err
 		return fmt.Errorf("opening TFTP: %w", err)
 	}
 	c.SetBlockSize(1456) // what PXE ROMs ask for
-	c.SetTimeout(time.Second)
+	// A ROM waits longer, but what it waits for has to be in proportion here.
+	c.SetTimeout(m.patience(0))
 	c.SetRetries(5)
+	c.SetBackoff(func(int) time.Duration { return 0 })
 	w, err := c.Receive(file, "octet")
 	if err != nil {
 		return fmt.Errorf("loading %s: %w", file, err)
