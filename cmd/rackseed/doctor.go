@@ -25,8 +25,9 @@ func newDoctorCommand(g *globals) *cobra.Command {
 	var o doctorOptions
 	c := &cobra.Command{
 		Use: "doctor", Short: "Check this machine and the wire before anything is said on it", Args: cobra.NoArgs,
-		Long: `Check ports and who holds them, the interface and its address, other DHCP servers, the firewall, the
-disk, the clock and the boot loaders. Each finding has a fix. The search for other DHCP servers sends
+		Long: `Check ports and who holds them, the interface and its address and whether somebody else has it, other DHCP and
+proxyDHCP servers, the firewall (nftables, iptables, firewalld, ufw), the disk, the clock, the boot loaders, and with
+--plan the images. Each finding has a fix. The search for other DHCP servers sends
 three DISCOVERs and listens for 12 seconds; it takes no lease.`,
 		Example: "  rackseed doctor --interface enp3s0 --plan site.yaml\n  rackseed doctor --quick --json",
 		RunE:    func(c *cobra.Command, _ []string) error { return runDoctor(c, g, o) },
@@ -51,6 +52,7 @@ func runDoctor(c *cobra.Command, g *globals, o doctorOptions) error {
 	_, noDaemon := client.Unix(g.socket()).Status(c.Context())
 	so.Running = !errors.Is(noDaemon, client.ErrNoDaemon)
 	findings := append(survey.Checks(c.Context(), so), checkLoaders(o.loaders))
+	findings = append(findings, checkImages(c.Context(), g, settings)...)
 	if g.json {
 		err = printJSON(c, findings)
 	} else {

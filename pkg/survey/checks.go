@@ -75,7 +75,10 @@ func Checks(ctx context.Context, o Options) []Finding {
 		all = append(all, checkPort(p, o.Running))
 	}
 	all = append(all, checkInterface(o)...)
-	all = append(all, checkServers(ctx, o), checkFirewall(ctx, o.Ports), checkDisk(o.StateDir), checkClock())
+	if f, ok := checkAddressInUse(ctx, o); ok {
+		all = append(all, f)
+	}
+	all = append(all, checkServers(ctx, o), checkFirewall(ctx, o), checkDisk(o.StateDir), checkClock())
 	return all
 }
 
@@ -202,31 +205,36 @@ func judgeServers(found []DHCPServer, o Options) Finding {
 	return f
 }
 
-func checkFirewall(ctx context.Context, ports []Port) Finding {
-	f := Finding{ID: "firewall", Status: OK, What: "no rule of nftables drops what machines send"}
-	rules, ok := readRuleset(ctx)
-	if !ok {
-		f.What = "the firewall's rules were not read: nft is not installed, or may not look"
+func checkFirewall(ctx context.Context, o Options) Finding {
+	rules, nft := readRuleset(ctx)
+	legacy, old := legacyRules(ctx)
+	if !nft && !old {
+		f := Finding{ID: "firewall", Status: OK, What: "the firewall's rules were not read: " + errNoRules.Error()}
+		if m := firewallManager(); m != "" {
+			f.Status, f.Why = Warn, string(m)+" runs, and drops what nobody allowed"
+			f.Fix = m.openHint(o.Ports, o.Interface)
+		}
 		return f
 	}
-	return judgeFirewall(rules, ports)
+	return judgeFirewall(rules, legacy, o, firewallManager())
 }
 
-func judgeFirewall(rules Ruleset, ports []Port) Finding {
-	f := Finding{ID: "firewall", Status: OK, What: "no rule of nftables drops what machines send"}
-	var blocked []string
-	for _, p := range ports {
-		if p.Proto == "udp" && rules.Blocks(p.Number) {
-			blocked = append(blocked, fmt.Sprint(p.Number))
+func judgeFirewall(rules Ruleset, legacy string, o Options, m manager) Finding {
+	f := Finding{ID: "firewall", Status: OK, What: "no rule of the firewall drops what machines send"}
+	var blocked []Port
+	var names []string
+	for _, p := range o.Ports {
+		if p.Proto == "udp" && rules.Blocks(p.Number) || legacyBlocks(legacy, p) {
+			blocked = append(blocked, p)
+			names = append(names, strings.ToUpper(p.Proto)+" "+fmt.Sprint(p.Number))
 		}
 	}
 	if len(blocked) == 0 {
 		return f
 	}
-	list := strings.Join(blocked, ", ")
-	f.Status, f.What = Warn, "the firewall of this machine seems to drop UDP "+list
+	f.Status, f.What = Warn, "the firewall of this machine seems to drop "+strings.Join(names, ", ")
 	f.Why = "machines would ask and hear nothing"
-	f.Fix = fmt.Sprintf("nft insert rule inet filter input udp dport { %s } accept; with firewalld: firewall-cmd --add-port=PORT/udp for each", list)
+	f.Fix = m.openHint(blocked, o.Interface)
 	return f
 }
 

@@ -47,7 +47,7 @@ func TestFirewall(t *testing.T) {
 			if got := r.Blocks(67); got != c.want {
 				t.Errorf("Blocks(67) = %v", got)
 			}
-			if f := judgeFirewall(r, []Port{{"udp", 67, "DHCP"}}); (f.Status != OK) != c.want || (f.Fix != "") != c.want {
+			if f := judgeFirewall(r, "", Options{Ports: []Port{{"udp", 67, "DHCP"}}}, ""); (f.Status != OK) != c.want || (f.Fix != "") != c.want {
 				t.Errorf("finding = %+v", f)
 			}
 		})
@@ -152,5 +152,52 @@ func TestDiscoverFrameReadsBack(t *testing.T) {
 	}
 	if sum := checksum(discoverFrame(mac, payload)[etherHeader : etherHeader+20]); sum != 0 {
 		t.Errorf("the IP header's checksum does not add up: %#x", sum)
+	}
+}
+
+// TestLegacyFirewall reads what iptables-legacy prints, which nft does not
+// see.
+func TestLegacyFirewall(t *testing.T) {
+	dhcp, web := Port{"udp", 67, "DHCP"}, Port{"tcp", 8080, "HTTP boot"}
+	for name, c := range map[string]struct {
+		rules     string
+		udp, http bool // dropped
+	}{
+		"no rules":                      {"", false, false},
+		"policy accept":                 {"-P INPUT ACCEPT\n", false, false},
+		"policy drop":                   {"-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n", true, true},
+		"policy drop, ports accepted":   {"-P INPUT DROP\n-A INPUT -p udp -m udp --dport 67 -j ACCEPT\n-A INPUT -p tcp -m multiport --dports 80,8080 -j ACCEPT\n", false, false},
+		"policy drop, a range accepted": {"-P INPUT DROP\n-A INPUT -p udp -m udp --dport 60:70 -j ACCEPT\n", false, true},
+		"everything rejected at last":   {"-P INPUT ACCEPT\n-A INPUT -p udp -m udp --dport 67 -j ACCEPT\n-A INPUT -j REJECT --reject-with icmp-host-prohibited\n", false, true},
+		"the port dropped":              {"-P INPUT ACCEPT\n-A INPUT -p udp -m udp --dport 67 -j DROP\n", true, false},
+		"established alone":             {"-P INPUT DROP\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\n", true, true},
+		"another protocol's port":       {"-P INPUT DROP\n-A INPUT -p tcp -m tcp --dport 67 -j ACCEPT\n", true, true},
+	} {
+		if udp, http := legacyBlocks(c.rules, dhcp), legacyBlocks(c.rules, web); udp != c.udp || http != c.http {
+			t.Errorf("%s: DHCP dropped %v, HTTP dropped %v", name, udp, http)
+		}
+	}
+	o := Options{Interface: "eth0", Ports: []Port{dhcp, web}}
+	for m, part := range map[manager]string{
+		firewalld: "firewall-cmd --zone=$(firewall-cmd --get-zone-of-interface=eth0) --add-port=67/udp --add-port=8080/tcp",
+		ufw:       "ufw allow in on eth0 proto udp to any port 67; ufw allow in on eth0 proto tcp to any port 8080",
+		"":        "nft insert rule inet filter input udp dport { 67 } accept; nft insert rule inet filter input tcp dport { 8080 } accept",
+	} {
+		f := judgeFirewall(Ruleset{}, "-P INPUT DROP\n", o, m)
+		if f.Status != Warn || !strings.HasPrefix(f.Fix, part) || f.What != "the firewall of this machine seems to drop UDP 67, TCP 8080" {
+			t.Errorf("%s: %+v", m, f)
+		}
+	}
+}
+
+// TestAddressInUse: one that two stations have.
+func TestAddressInUse(t *testing.T) {
+	i := Interface{Name: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("10.20.0.1/16")}}
+	if f := judgeInUse(i, nil); f.Status != OK {
+		t.Errorf("%+v", f)
+	}
+	f := judgeInUse(i, map[netip.Addr]site.MAC{netip.MustParseAddr("10.20.0.1"): {2, 0, 0, 0, 0, 9}})
+	if f.Status != Fail || !strings.Contains(f.What, "02:00:00:00:00:09") || f.Fix == "" {
+		t.Errorf("%+v", f)
 	}
 }
