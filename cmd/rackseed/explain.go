@@ -187,6 +187,8 @@ func (x *explainer) render(s *site.State, name, as string, secrets bool) (string
 	switch {
 	case as == "ipxe":
 		return plan.Script, nil
+	case as == "grub":
+		return grubMenu(plan.Boot)
 	case as == "" || as == string(plan.Answers.Kind):
 		var b strings.Builder
 		for i, f := range plan.Answers.Files {
@@ -197,7 +199,7 @@ func (x *explainer) render(s *site.State, name, as string, secrets bool) (string
 		}
 		return b.String(), nil
 	default:
-		return "", fmt.Errorf("%s installs by %s, not by %s: use --as %s, ipxe or dhcp", name, plan.Answers.Kind, as, plan.Answers.Kind)
+		return "", fmt.Errorf("%s installs by %s, not by %s: use --as %s, ipxe, grub or dhcp", name, plan.Answers.Kind, as, plan.Answers.Kind)
 	}
 }
 
@@ -389,7 +391,7 @@ func newRenderCommand(g *globals) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&plan, "plan", "", "answer from this plan file alone")
-	c.Flags().StringVar(&as, "as", "", "kickstart, preseed, autoinstall, bundle, overlay, live, ipxe or dhcp (default: the node's answer file)")
+	c.Flags().StringVar(&as, "as", "", "kickstart, preseed, autoinstall, bundle, overlay, live, ipxe, grub or dhcp (default: the node's answer file)")
 	c.Flags().StringVarP(&out, "output", "o", "", "write to this file, not to standard output")
 	c.Flags().BoolVar(&secrets, "secrets", false, "do not mask secrets")
 	return c
