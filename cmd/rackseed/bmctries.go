@@ -11,6 +11,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/bmc"
 	"github.com/rackseed/rackseed/pkg/bmc/batch"
 	"github.com/rackseed/rackseed/pkg/bmc/job"
+	"github.com/rackseed/rackseed/pkg/seal"
 )
 
 // addTries adds the flags for BMCs whose password nobody wrote down. There
@@ -62,6 +63,9 @@ func (f *bmcFlags) equip(task batch.Task, dial bmc.Dialer, v *fileVault, verb st
 		}
 		f.guesser, open = g, g.Open
 	}
+	if verb == "inventory" && f.direct.bmcs == "" {
+		return f.comparing(task, open)
+	}
 	if verb != job.Access {
 		return task, open, nil
 	}
@@ -77,6 +81,33 @@ func (f *bmcFlags) equip(task batch.Task, dial bmc.Dialer, v *fileVault, verb st
 		t.PasswordOnly = true
 		return open(ctx, t)
 	}, nil
+}
+
+// comparing has an inventory fail for a machine that is another one than the
+// plan file says.
+func (f *bmcFlags) comparing(task batch.Task, open bmc.Dialer) (batch.Task, bmc.Dialer, error) {
+	box, err := seal.Ephemeral()
+	if err != nil {
+		return task, nil, err
+	}
+	plan, err := stateOfPlan(f.plan, box)
+	if err != nil {
+		return task, nil, err
+	}
+	look := task.Do
+	task.Do = func(ctx context.Context, s *batch.Session) (batch.Outcome, error) {
+		out, err := look(ctx, s)
+		found, ok := out.Data.(bmc.Inventory)
+		m, planned := plan.Machine(s.Target.Name)
+		if err != nil || !ok || !planned {
+			return out, err
+		}
+		if err := plan.Contradiction(m, bmc.Observed(found)); err != nil {
+			return out, fmt.Errorf("%w: %w", bmc.ErrOtherMachine, err)
+		}
+		return out, nil
+	}
+	return task, open, nil
 }
 
 func targetAt(address, user string) bmc.Target {
