@@ -64,9 +64,10 @@ export function runOf(machines, now, job) {
   const run = {machines, total: machines.length, ready: 0, failed: 0, active: 0, waiting: 0, begun: undefined, left: undefined, over: false};
   const took = [];
   const working = [];
+  let queued = 0; // their turn has not come
   for (const m of machines) {
     if (job && !underWay.has(m.state) && !(Date.parse(m.started) >= Date.parse(job.queued))) {
-      if (!job.ended) run.waiting++;
+      if (!job.ended) queued++;
       continue;
     }
     const started = startOf(m);
@@ -75,23 +76,26 @@ export function runOf(machines, now, job) {
       run.ready++;
       took.push(Date.parse(m.ended) - started);
     } else if (m.state === 'failed' || m.state === 'held') run.failed++;
-    else if (m.state === 'armed') run.waiting++;
-    else if (m.state === 'installed' && m.ended) run.failed++; // it deviates
+    else if (m.state === 'armed') {
+      run.waiting++;
+      working.push(0); // as soon as it asks
+    } else if (m.state === 'installed' && m.ended) run.failed++; // it deviates
     else if (m.started && !m.ended) {
       run.active++;
       working.push(now - started);
     }
   }
   run.over = job ? Boolean(job.ended) : run.active === 0 && run.waiting === 0;
-  run.left = left(median(took), working, run.waiting);
+  run.waiting += queued;
+  run.left = left(median(took), working, queued);
   return run;
 }
 
-/** @param {number | undefined} typical @param {number[]} working ms at work so far @param {number} waiting */
-function left(typical, working, waiting) {
-  if (typical === undefined || working.length + waiting === 0) return undefined;
+/** @param {number | undefined} typical @param {number[]} working ms at work so far @param {number} queued */
+function left(typical, working, queued) {
+  if (typical === undefined || working.length + queued === 0) return undefined;
   const longest = Math.max(0, ...working.map((ms) => typical - ms));
-  const rounds = Math.ceil(waiting / Math.max(1, working.length));
+  const rounds = Math.ceil(queued / Math.max(1, working.length));
   return longest + rounds * typical;
 }
 
