@@ -56,10 +56,10 @@ does it: the first machine is the canary, its BMC boots it from the network, and
 others follow. Ends with ctrl-C, or with --exit when the job has ended; the exit status says whether every
 machine became ready that should have, and whether the others failed for the right reason.
 
-Faults of machines that become ready all the same: late-link, power-cut, lost-report, slow-disk,
-two-claims; and of BMCs: bmc-slow, bmc-flaky, bmc-reverts, bmc-drops-session, bmc-etag-required,
-bmc-no-once, bmc-boots-disk. Faults that end an install: ambiguous-disk, crash, hang, no-pxe, wrong-serial, deviation,
-bmc-401, bmc-hang, bmc-lies.`,
+Faults of machines that become ready all the same:
+  ` + demoFaultNames(true) + `
+Faults that end an install:
+  ` + demoFaultNames(false),
 		Example: "  rackseed demo\n  rackseed demo --nodes 40 --fault ambiguous-disk=2 --fault bmc-lies --fault power-cut --exit",
 		RunE:    func(c *cobra.Command, _ []string) error { return runDemo(c, o) },
 	}
@@ -110,10 +110,37 @@ func (o demoOptions) real(d time.Duration) time.Duration {
 
 // pace makes deadlines short, so that a machine that hangs keeps nobody
 // waiting; but not shorter than this computer may need for its part.
-func (o demoOptions) pace() install.Pace { return install.Pace(min(max(o.speed*6, 1), 240)) }
+func (o demoOptions) pace() install.Pace { return install.Pace(min(max(o.speed*6, 1), 120)) }
 
 // demoFaults are those of machines and of BMCs.
 func demoFaults() []sim.Fault { return append(sim.Faults(), bmcsim.Faults()...) }
+
+// demoRecovers reports whether a machine with this fault becomes ready all the
+// same, and gives a part of what is said of one that does not.
+func demoRecovers(f sim.Fault) (recovers bool, reason string) {
+	if slices.Contains(bmcsim.Faults(), f) {
+		return bmcsim.Recovers(f), bmcsim.Reason(f)
+	}
+	return f.Recovers(), f.Reason()
+}
+
+func demoFaultNames(wanted bool) string {
+	var b strings.Builder
+	for _, f := range demoFaults() {
+		if recovers, _ := demoRecovers(f); recovers != wanted {
+			continue
+		}
+		line := b.String()[strings.LastIndexByte(b.String(), '\n')+1:]
+		switch {
+		case b.Len() > 0 && len(line)+len(f) > 90:
+			b.WriteString("\n  ")
+		case b.Len() > 0:
+			b.WriteString(" ")
+		}
+		b.WriteString(string(f))
+	}
+	return b.String()
+}
 
 func parseFaults(flags []string) ([]sim.Fault, error) {
 	var faults []sim.Fault

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/sim"
-	"github.com/rackseed/rackseed/pkg/sim/bmcsim"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/view"
 )
@@ -92,10 +91,7 @@ func (r *demoRow) right() bool {
 	if !r.ended {
 		return false
 	}
-	recovers, why := r.fault.Recovers(), r.fault.Reason()
-	if slices.Contains(bmcsim.Faults(), r.fault) {
-		recovers, why = bmcsim.Recovers(r.fault), bmcsim.Reason(r.fault)
-	}
+	recovers, why := demoRecovers(r.fault)
 	return r.phase == site.PhaseReady && recovers || r.phase != site.PhaseReady && why != "" && strings.Contains(r.note, why)
 }
 
