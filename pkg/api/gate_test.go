@@ -37,7 +37,7 @@ type gated struct {
 	cookies map[string]string
 }
 
-func newGated(t *testing.T, real bool) *gated {
+func newGated(t *testing.T, whole bool) *gated {
 	t.Helper()
 	g := &gated{world: planned(t), cookies: map[string]string{"nobody": "", "empty": "", "minus one": "-1", "made up": strings.Repeat("A", 26)}}
 	operators := &login.Operators{Path: filepath.Join(t.TempDir(), "operators.json")}
@@ -51,7 +51,7 @@ func newGated(t *testing.T, real bool) *gated {
 		t.Fatal(err)
 	}
 	next := g.routes
-	if !real {
+	if !whole {
 		next = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { g.reached = append(g.reached, r.Method+" "+r.URL.Path) })
 	}
 	gate := &api.Gate{Desk: g.desk, Hosts: []string{"10.20.0.1", "laptop"}, Port: "8443", Routes: g.routes.(chi.Routes), Next: next, Log: slog.New(slog.DiscardHandler)}

@@ -266,7 +266,7 @@ func TestDescriptionIsCompared(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, answer)
 		}))
-		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/healthz", http.NoBody))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/healthz", http.NoBody))
 		if strict.errors != 1 {
 			t.Errorf("%s: %d complaints", name, strict.errors)
 		}
