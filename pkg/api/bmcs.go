@@ -51,9 +51,9 @@ func (h *Operator) adoptBMC(ctx context.Context, f view.FoundBMC, req view.Adopt
 	decide := func(s *site.State, now time.Time) ([]site.Body, error) {
 		one.Node, one.By, one.Note, one.OK, one.New = "", "", "", false, false
 		mine := found
-		m, by, err := s.Claim(mine.Inventory)
+		m, why, err := s.Claim(mine.Inventory)
 		if m != nil {
-			one.Node, one.By = m.Node.Name, by
+			one.Node, one.By = m.Node.Name, why
 			if h.sameLogin(s, m, mine) {
 				mine.Username, mine.Password = "", ""
 			}
