@@ -55,8 +55,8 @@ func (m *Machine) load(ctx context.Context, ack *dhcpv4.DHCPv4, file string) err
 	}
 	c.SetBlockSize(1456) // what PXE ROMs ask for
 	// A ROM waits longer, but what it waits for has to be in proportion here.
-	c.SetTimeout(m.patience(0))
-	c.SetRetries(5)
+	c.SetTimeout(2 * m.patience(0))
+	c.SetRetries(6)
 	c.SetBackoff(func(int) time.Duration { return 0 })
 	w, err := c.Receive(file, "octet")
 	if err != nil {
