@@ -177,7 +177,7 @@ func (r *cursedRun) play() {
 	running.Go(func() { r.follow(ctx) })
 
 	started, err := r.client().StartJob(ctx, view.JobRequest{
-		Verb: "install", Selector: "role=base", By: "soak", Options: view.JobOptions{Canary: 1, Parallel: 100},
+		Verb: "install", Selector: "role=base", By: "soak", Options: view.JobOptions{Canary: 1, Parallel: 70},
 	})
 	if err != nil {
 		t.Fatal(err)
