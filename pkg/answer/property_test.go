@@ -2,6 +2,7 @@ package answer
 
 import (
 	"bytes"
+	"maps"
 	"net/netip"
 	"os"
 	"reflect"
@@ -76,16 +77,23 @@ func TestWhateverThePlan(t *testing.T) {
 // system, twice alike, or is refused; what is masked shows nothing of root's
 // password, and nobody repeats the reference to a BMC's.
 func FuzzPlanRenders(f *testing.F) {
+	images := families()
+	names := slices.Sorted(maps.Keys(images))
+	seed := func(data []byte) {
+		for i := range names {
+			f.Add(data, byte(i))
+		}
+	}
 	for _, file := range []string{"testdata/site.yaml", "../../examples/three-node.yaml", "../../examples/hyperconverged.yaml"} {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(data)
+		seed(data)
 	}
-	f.Add([]byte("site: s\naccess: {root: \"" + hash + "\"}\nbmc: {password: {env: BMC_CANARY}}\nroles: {r: {profile: base, set: {nofile: 4096}}}\nnodes: [{name: n1, role: r}]\n"))
-	images := families()
-	f.Fuzz(func(t *testing.T, data []byte) {
+	seed([]byte("site: s\naccess: {root: \"" + hash + "\"}\nbmc: {password: {env: BMC_CANARY}}\nroles: {r: {profile: base, set: {nofile: 4096}}}\nnodes: [{name: n1, role: r}]\n"))
+	f.Fuzz(func(t *testing.T, data []byte, system byte) {
+		name := names[int(system)%len(names)]
 		doc, err := planfile.Parse("plan.yaml", data)
 		if err != nil || len(doc.Plan.Nodes) > 12 {
 			return
@@ -97,18 +105,16 @@ func FuzzPlanRenders(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			for name, image := range images {
-				target := &Target{Intent: intent, Image: image, Attempt: 1, Base: "http://10.20.0.1:8080", Token: "T", Root: Masked, Site: plan.Site}
-				a, err := Render(target)
-				again, err2 := Render(target)
-				bundled, _ := Bundle(target)
-				if (err == nil) != (err2 == nil) || !reflect.DeepEqual(a, again) {
-					t.Fatalf("%s: two renders of %s differ: %v, %v", name, plan.Nodes[i].Name, err, err2)
-				}
-				for _, file := range append(a.Files, File{Name: "bundle", Data: bundled}) {
-					if root := plan.Access.Root.Reveal(); strings.HasPrefix(root, "$") && bytes.Contains(file.Data, []byte(root)) || bytes.Contains(file.Data, []byte("BMC_CANARY")) {
-						t.Fatalf("%s of %s on %s shows a secret", file.Name, plan.Nodes[i].Name, name)
-					}
+			target := &Target{Intent: intent, Image: images[name], Attempt: 1, Base: "http://10.20.0.1:8080", Token: "T", Root: Masked, Site: plan.Site}
+			a, err := Render(target)
+			again, err2 := Render(target)
+			bundled, _ := Bundle(target)
+			if (err == nil) != (err2 == nil) || !reflect.DeepEqual(a, again) {
+				t.Fatalf("%s: two renders of %s differ: %v, %v", name, plan.Nodes[i].Name, err, err2)
+			}
+			for _, file := range append(a.Files, File{Name: "bundle", Data: bundled}) {
+				if root := plan.Access.Root.Reveal(); strings.HasPrefix(root, "$") && bytes.Contains(file.Data, []byte(root)) || bytes.Contains(file.Data, []byte("BMC_CANARY")) {
+					t.Fatalf("%s of %s on %s shows a secret", file.Name, plan.Nodes[i].Name, name)
 				}
 			}
 		}
