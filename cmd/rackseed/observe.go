@@ -215,7 +215,10 @@ func firmwareOf(q *dhcp.Request) string {
 // Some firmware swaps its bytes, so what is long is not believed.
 func searching(q *dhcp.Request) time.Duration {
 	const longest = 600
-	if q.Secs > longest {
+	// iPXE does not count seconds but its messages, times four: it is believed
+	// when there were many.
+	const several = 20
+	if q.Secs > longest || q.IPXE && q.Secs < several {
 		return 0
 	}
 	return time.Duration(q.Secs) * time.Second
