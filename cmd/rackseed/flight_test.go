@@ -174,6 +174,12 @@ func TestWhatProxyDHCPSaysIsRecorded(t *testing.T) {
 	if last := entries[len(entries)-1]; last.Source != flight.ProxyDHCP || last.What != "offer" || last.Name != "snponly.efi" {
 		t.Errorf("the last entry is %+v", last)
 	}
+	// Its address comes from the other server, and its transfers are its own.
+	w.asked("52:54:00:00:00:01", dhcpv4.MessageTypeRequest, pxe, dhcpv4.WithOption(dhcpv4.OptServerIdentifier(net.IPv4(10, 20, 0, 9))), dhcpv4.WithOption(dhcpv4.OptRequestedIPAddress(net.IPv4(10, 20, 1, 77))))
+	w.tftp(tftp.Transfer{Request: tftp.Request{Name: "snponly.efi", Client: netip.MustParseAddrPort("10.20.1.77:2070")}, Outcome: tftp.Done})
+	if e, ok := w.core.flight.Last("n1", flight.TFTP); !ok || e.What != "sent" {
+		t.Errorf("its transfer is %+v, %t", e, ok)
+	}
 }
 
 func TestWhatTFTPSaysIsRecorded(t *testing.T) {

@@ -121,7 +121,9 @@ func (o *observer) dhcp(ob dhcp.Observation) {
 	}
 	if a.Foreign.IsValid() {
 		e.What, e.Addr = "request-elsewhere", a.Foreign
-		o.book.learn(q.Requested, whom{a.Node, q.MAC})
+	}
+	if a.Foreign.IsValid() || o.mode == site.DHCPProxy {
+		o.elsewhere(q, whom{a.Node, q.MAC})
 	}
 	if ob.Sent == nil {
 		e.Detail += "; no answer: " + orElse(errorText(ob.Err), a.Why)
@@ -134,6 +136,18 @@ func (o *observer) dhcp(ob dhcp.Observation) {
 		}
 	}
 	o.packets(ob)
+}
+
+// elsewhere learns the address that another server gave to a machine: what it
+// asks that server for, or asks us from.
+func (o *observer) elsewhere(q *dhcp.Request, w whom) {
+	if q.Type == dhcp.TypeRequest {
+		o.book.learn(q.Requested, w)
+		o.book.learn(q.CIAddr, w)
+	}
+	if from := q.From.Addr(); q.BootServer && !from.IsUnspecified() {
+		o.book.learn(from, w)
+	}
 }
 
 func errorText(err error) string {
