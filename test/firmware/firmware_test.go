@@ -51,6 +51,7 @@ func TestArmedMachineAsksForItsAnswerFile(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), bootTime)
 			defer cancel()
 			addr := c.waitAnswer(ctx)
+			c.recorded(t, tt.dhcp, tt.firmware)
 			for i, step := range tt.way {
 				if len(c.capture.Frames(t, step)) == 0 {
 					t.Errorf("the machine came another way: it left out step %d", i+1)
