@@ -97,7 +97,7 @@ func TestRequests(t *testing.T) {
 				return err
 			},
 			`POST /api/v1/arm {"selector":"n1","by":"ops"}`: func() error { _, err := c.Arm(ctx, view.ArmRequest{Selector: "n1", By: "ops"}); return err },
-			`POST /api/v1/disarm {"selector":"n1"}`: func() error { _, err := c.Disarm(ctx, view.ArmRequest{Selector: "n1"}); return err },
+			`POST /api/v1/disarm {"selector":"n1"}`:         func() error { _, err := c.Disarm(ctx, view.ArmRequest{Selector: "n1"}); return err },
 			"GET /api/v1/images":                            func() error { _, err := c.Images(ctx); return err },
 			"DELETE /api/v1/images/a%20b":                   func() error { return c.RemoveImage(ctx, "a b") },
 		} {
