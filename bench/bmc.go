@@ -68,10 +68,14 @@ func (b *bench) ipmiRack(ctx context.Context, secret string) error {
 	free := func(action ...string) []string {
 		return append([]string{"ipmipower", "--config-file", config, "-D", "LAN_2_0", "-I", "3", "-W", "opensesspriv", "-l", "ADMIN", "-F", strconv.Itoa(ipmiBMCs), "-h", ipmiList}, action...)
 	}
+	cycle, err := b.script("ipmipower-cycle", free("--off", "--wait-until-off"), free("--on", "--wait-until-on"))
+	if err != nil {
+		return err
+	}
 	tools := b.tools(
 		tool{server: server{name: "ipmipower", programs: []string{"ipmipower freeipmi-tools"}},
 			status: free("--stat"), cycle: free("--cycle"),
-			proved: []string{"sh", "-c", strings.Join(quoted(free("--off", "--wait-until-off")), " ") + " && " + strings.Join(quoted(free("--on", "--wait-until-on")), " ")}},
+			proved: []string{cycle}},
 		b.ownTool(ipmiList, "ipmi", secret, ipmiBMCs),
 	)
 	return b.compare(ctx, fmt.Sprintf("BMC: %d IPMI BMCs (OpenIPMI's ipmi_sim)", ipmiBMCs), "ipmipower", tools)
@@ -100,11 +104,12 @@ func (b *bench) redfishRack(ctx context.Context, secret string) error {
 	if err != nil {
 		return err
 	}
-	many := func(words string) []string {
-		return []string{"sh", "-c", fmt.Sprintf("xargs -a %s -I HOST -P %d redfishtool -r HOST -S Always -c %s Systems -F %s", list, parallel, credentials, words)}
+	many := func(words ...string) []string {
+		return append([]string{"xargs", "-a", list, "-I", "HOST", "-P", strconv.Itoa(parallel),
+			"redfishtool", "-r", "HOST", "-S", "Always", "-c", credentials, "Systems", "-F"}, words...)
 	}
 	tools := b.tools(
-		tool{server: server{name: "redfishtool", programs: []string{"redfishtool redfishtool"}}, rounds: 1, status: many(""), cycle: many("reset ForceRestart")},
+		tool{server: server{name: "redfishtool", programs: []string{"redfishtool redfishtool"}}, rounds: 1, status: many(), cycle: many("reset", "ForceRestart")},
 		b.ownTool(first, "redfish", secret, parallel),
 	)
 	return b.compare(ctx, fmt.Sprintf("BMC: %d simulated Redfish BMCs, %d at a time", count, parallel), "redfishtool", tools)
@@ -130,12 +135,17 @@ func (b *bench) tools(of ...tool) []tool {
 	return kept
 }
 
-func quoted(words []string) []string {
-	out := make([]string, 0, len(words))
-	for _, w := range words {
-		out = append(out, "'"+w+"'")
+// script is a program that runs commands one after the other while they
+// succeed. Their words are this file's own.
+func (b *bench) script(name string, commands ...[]string) (path string, err error) {
+	text := "#!/bin/sh\nset -e\n"
+	for _, c := range commands {
+		text += "'" + strings.Join(c, "' '") + "'\n"
 	}
-	return out
+	if path, err = b.lab.file(name, []byte(text)); err != nil {
+		return "", err
+	}
+	return path, os.Chmod(path, 0o755)
 }
 
 // act is one thing that every tool is told to do.
