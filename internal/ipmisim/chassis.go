@@ -1,6 +1,7 @@
 package ipmisim
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -20,7 +21,7 @@ func ChassisProgram() (done bool, err error) {
 	if socket == "" {
 		return false, nil
 	}
-	conn, err := net.Dial("unix", socket)
+	conn, err := new(net.Dialer).DialContext(context.Background(), "unix", socket)
 	if err != nil {
 		return true, err
 	}
@@ -49,7 +50,7 @@ func ChassisProgram() (done bool, err error) {
 func ServeChassis(t testing.TB, dir string, chassis func(args []string) (string, error)) (program string) {
 	t.Helper()
 	socket := filepath.Join(dir, "chassis.sock")
-	l, err := net.Listen("unix", socket)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
