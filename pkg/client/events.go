@@ -69,10 +69,17 @@ func (c *Client) Follow(ctx context.Context, since uint64) iter.Seq2[site.Event,
 
 // FollowQuery is Follow for some of the events.
 func (c *Client) FollowQuery(ctx context.Context, q EventQuery) iter.Seq2[site.Event, error] {
-	return func(yield func(site.Event, error) bool) {
-		resp, err := c.send(ctx, http.MethodGet, "/api/v1/events", q.values(), nil, "text/event-stream")
+	return stream[site.Event](ctx, c, "/api/v1/events", q.values(), "an event")
+}
+
+// stream follows server-sent events, whose data are each a T, until ctx ends
+// or the daemon goes away. What names one of them in errors.
+func stream[T any](ctx context.Context, c *Client, path string, query url.Values, what string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		resp, err := c.send(ctx, http.MethodGet, path, query, nil, "text/event-stream")
 		if err != nil {
-			yield(site.Event{}, err)
+			yield(none, err)
 			return
 		}
 		defer func() { _ = resp.Body.Close() }()
@@ -81,7 +88,7 @@ func (c *Client) FollowQuery(ctx context.Context, q EventQuery) iter.Seq2[site.E
 			line, err := lines.ReadString('\n')
 			if err != nil {
 				if ctx.Err() == nil {
-					yield(site.Event{}, fmt.Errorf("the daemon went away: %w", errors.Join(ErrNoDaemon, err)))
+					yield(none, fmt.Errorf("the daemon went away: %w", errors.Join(ErrNoDaemon, err)))
 				}
 				return
 			}
@@ -89,9 +96,9 @@ func (c *Client) FollowQuery(ctx context.Context, q EventQuery) iter.Seq2[site.E
 			if !ok {
 				continue
 			}
-			var e site.Event
+			var e T
 			if err := json.Unmarshal([]byte(data), &e); err != nil {
-				yield(site.Event{}, fmt.Errorf("reading an event: %w", err))
+				yield(none, fmt.Errorf("reading %s: %w", what, err))
 				return
 			}
 			if !yield(e, nil) {

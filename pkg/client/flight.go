@@ -1,17 +1,13 @@
 package client
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/flight"
@@ -40,36 +36,7 @@ func (c *Client) Timeline(ctx context.Context, node string, since time.Time, att
 // FollowTimeline gives what was recorded of a machine since a time and then
 // each entry as it is recorded, until ctx ends or the daemon goes away.
 func (c *Client) FollowTimeline(ctx context.Context, node string, since time.Time) iter.Seq2[flight.Entry, error] {
-	return func(yield func(flight.Entry, error) bool) {
-		resp, err := c.send(ctx, http.MethodGet, timelineOf(node), sinceQuery(since), nil, "text/event-stream")
-		if err != nil {
-			yield(flight.Entry{}, err)
-			return
-		}
-		defer func() { _ = resp.Body.Close() }()
-		lines := bufio.NewReader(resp.Body)
-		for {
-			line, err := lines.ReadString('\n')
-			if err != nil {
-				if ctx.Err() == nil {
-					yield(flight.Entry{}, fmt.Errorf("the daemon went away: %w", errors.Join(ErrNoDaemon, err)))
-				}
-				return
-			}
-			data, ok := strings.CutPrefix(line, "data: ")
-			if !ok {
-				continue
-			}
-			var e flight.Entry
-			if err := json.Unmarshal([]byte(data), &e); err != nil {
-				yield(flight.Entry{}, fmt.Errorf("reading an entry: %w", err))
-				return
-			}
-			if !yield(e, nil) {
-				return
-			}
-		}
-	}
+	return stream[flight.Entry](ctx, c, timelineOf(node), sinceQuery(since), "an entry")
 }
 
 // Pcap writes the packets of a machine as a pcap file; those of one attempt,
