@@ -1,14 +1,12 @@
 package lab
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/rackseed/rackseed/internal/netns"
 )
 
 type namespace struct {
@@ -43,31 +41,5 @@ func (n *namespace) ip(args ...string) {
 	}
 }
 
-// do calls f on a thread that is inside the namespace. Sockets that f opens stay inside it for good;
-// goroutines that f starts do not run there.
-func (n *namespace) do(f func() error) error {
-	runtime.LockOSThread()
-	home, err := os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
-	if err != nil {
-		runtime.UnlockOSThread()
-		return fmt.Errorf("opening this thread's network namespace: %w", err)
-	}
-	defer home.Close()
-	target, err := os.Open("/run/netns/" + n.name)
-	if err != nil {
-		runtime.UnlockOSThread()
-		return fmt.Errorf("opening the network namespace: %w", err)
-	}
-	defer target.Close()
-	if err := unix.Setns(int(target.Fd()), unix.CLONE_NEWNET); err != nil {
-		runtime.UnlockOSThread()
-		return fmt.Errorf("entering the network namespace %s: %w", n.name, err)
-	}
-	// A thread that cannot come home stays locked: the runtime ends it with this goroutine.
-	result := f()
-	if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("leaving the network namespace %s: %w", n.name, err)
-	}
-	runtime.UnlockOSThread()
-	return result
-}
+// do calls f inside the namespace; sockets that f opens stay there.
+func (n *namespace) do(f func() error) error { return netns.Do(n.name, f) }

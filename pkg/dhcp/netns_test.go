@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +20,7 @@ import (
 	mdpacket "github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
+	"github.com/rackseed/rackseed/internal/netns"
 	"github.com/rackseed/rackseed/pkg/ledger"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/store/mem"
@@ -125,23 +125,8 @@ func (l *lockedBuilder) String() string {
 	return l.b.String()
 }
 
-// do calls f on a thread inside the namespace; sockets that f opens stay.
-func (s *space) do(f func() error) error {
-	failed := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-		target, err := os.Open("/run/netns/" + s.name)
-		if err == nil {
-			err = unix.Setns(int(target.Fd()), unix.CLONE_NEWNET)
-			target.Close()
-		}
-		if err == nil {
-			err = f()
-		}
-		failed <- err
-	}()
-	return <-failed
-}
+// do calls f inside the namespace; sockets that f opens stay there.
+func (s *space) do(f func() error) error { return netns.Do(s.name, f) }
 
 // wireTo joins two namespaces, with checksums done in software: clients on
 // packet sockets drop what a veth leaves for hardware to fill in.

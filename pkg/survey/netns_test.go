@@ -9,15 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
 
+	"github.com/rackseed/rackseed/internal/netns"
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
@@ -73,23 +72,10 @@ func (p *pair) run(name string, args ...string) {
 	}
 }
 
-// inside calls f on a thread in our namespace; sockets that f opens stay.
+// inside calls f in our namespace; sockets that f opens stay there.
 func (p *pair) inside(f func() error) {
 	p.t.Helper()
-	failed := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-		target, err := os.Open("/run/netns/" + p.us)
-		if err == nil {
-			err = unix.Setns(int(target.Fd()), unix.CLONE_NEWNET)
-			target.Close()
-		}
-		if err == nil {
-			err = f()
-		}
-		failed <- err
-	}()
-	if err := <-failed; err != nil {
+	if err := netns.Do(p.us, f); err != nil {
 		p.t.Fatal(err)
 	}
 }
