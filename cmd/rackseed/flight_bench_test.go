@@ -40,7 +40,7 @@ func BenchmarkObserveDHCP(b *testing.B) {
 				a := dhcp.Decide(w.state(), cfg, &q, w.now())
 				out = a.Reply.Append(out[:0])
 				if recording {
-					w.dhcp(dhcp.Observation{At: start.Add(time.Duration(n) * 100 * time.Millisecond), Request: &q, Answer: &a, Raw: raw, Sent: out, From: from, Local: local})
+					w.dhcp(dhcp.Observation{At: start.Add(time.Duration(n) * time.Second), Request: &q, Answer: &a, Raw: raw, Sent: out, From: from, Local: local})
 				}
 			}
 			b.ReportMetric(float64((processorTime(b)-began).Nanoseconds())/float64(n), "cpu-ns/op")

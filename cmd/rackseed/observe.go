@@ -115,6 +115,15 @@ func (o *observer) dhcp(ob dhcp.Observation) {
 	if q == nil || a == nil || a.Node == "" && !q.NetBoot() {
 		return
 	}
+	if a.Foreign.IsValid() || o.mode == site.DHCPProxy {
+		o.elsewhere(q, whom{a.Node, q.MAC})
+	}
+	if ob.Sent != nil && a.Reply.Type == dhcp.TypeACK {
+		o.book.learn(a.Reply.YIAddr, whom{a.Node, q.MAC})
+	}
+	if o.flight.Full(a.Node, q.MAC, ob.At) {
+		return
+	}
 	e := flight.Entry{
 		At: ob.At, Source: o.sourceOf(q), Node: a.Node, MAC: q.MAC, Attempt: o.attempt(a.Node), What: strings.ToLower(q.Type.String()),
 		Client: clientOf(q), XID: q.XID, Addr: q.Requested, Detail: firmwareOf(q), Took: searching(q),
@@ -122,20 +131,17 @@ func (o *observer) dhcp(ob dhcp.Observation) {
 	if a.Foreign.IsValid() {
 		e.What, e.Addr = "request-elsewhere", a.Foreign
 	}
-	if a.Foreign.IsValid() || o.mode == site.DHCPProxy {
-		o.elsewhere(q, whom{a.Node, q.MAC})
-	}
 	if ob.Sent == nil {
 		e.Detail += "; no answer: " + orElse(errorText(ob.Err), a.Why)
 		o.flight.Record(e)
 	} else {
 		o.flight.Record(e)
 		o.flight.Record(answerOf(e, a))
-		if a.Reply.Type == dhcp.TypeACK {
-			o.book.learn(a.Reply.YIAddr, whom{a.Node, q.MAC})
-		}
 	}
-	o.packets(ob)
+	// A system that renews its lease day after day is no boot.
+	if q.NetBoot() || e.Attempt != 0 {
+		o.packets(ob)
+	}
 }
 
 // elsewhere learns the address that another server gave to a machine: what it

@@ -27,6 +27,10 @@ const (
 	Log       Source = "log" // an event of the site's log, merged in when a timeline is read
 )
 
+// wire reports a source that a machine alone decides to speak on, as often as
+// it likes.
+func (s Source) wire() bool { return s == DHCP || s == ProxyDHCP || s == TFTP || s == HTTP }
+
 // Client is what speaks for a machine at the moment.
 type Client string
 

@@ -51,17 +51,18 @@ type pages struct {
 	packets []byte
 }
 
-func (p *pages) add(it item) {
-	if it.packet != nil {
-		p.packets = append(p.packets, it.packet...)
-		return
+func pagesOf(items []item) (p pages) {
+	for _, it := range items {
+		if it.packet != nil {
+			p.packets = append(p.packets, it.packet...)
+			continue
+		}
+		p.entries++
+		if line, err := json.Marshal(it.entry); err == nil { // an Entry has nothing that cannot be written
+			p.lines = append(append(p.lines, line...), '\n')
+		}
 	}
-	line, err := json.Marshal(it.entry)
-	p.entries++
-	if err != nil {
-		return // an Entry has nothing that cannot be written
-	}
-	p.lines = append(append(p.lines, line...), '\n')
+	return p
 }
 
 // path of a machine's file. A name from the plan or a MAC has no character
@@ -80,7 +81,7 @@ func (w *writer) has(key string) bool {
 }
 
 // append reports whether everything was written.
-func (w *writer) append(key string, p *pages) bool {
+func (w *writer) append(key string, p pages) bool {
 	err := errors.Join(
 		w.appendTo(w.path(key, suffixLines), p.lines, nil),
 		w.appendTo(w.path(key, suffixPackets), p.packets, pcapHeader()),

@@ -41,7 +41,7 @@ func (r *Recorder) Packet(p Packet) {
 		r.dropped.Add(1)
 		return
 	}
-	if !t.packets.take(p.At, packetsPerSecond, packetsAtOnce) {
+	if _, ok := t.packets.take(p.At); !ok {
 		r.dropped.Add(1)
 		return
 	}

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rackseed/rackseed/pkg/site"
 )
 
 // Options tune a recorder. The zero value keeps what it is told in memory alone.
@@ -18,15 +21,15 @@ type Options struct {
 	Clock     func() time.Time // nil means time.Now
 	Log       *slog.Logger     // nil means silence
 	PerNode   int              // entries of one machine in memory, and as many lines of its syslog and console; zero means 1,000
-	InMemory  int              // entries of all machines in memory; zero means 200,000
+	InMemory  int              // entries of all machines in memory; zero means 50,000
 	MaxFile   int64            // bytes of a file before it is rotated, and two are kept; zero means 4 MiB
 	MaxTotal  int64            // bytes of all files; beyond it the oldest are removed; zero means 2 GiB
 	Strangers int              // machines that no plan names; zero means 4,096
 }
 
-// backlog is how many entries may wait for the disk. A full rack that boots
-// writes a few thousand a second.
-const backlog = 16 << 10
+// backlog is how many entries and packets may wait for the disk. A row of racks
+// that boots makes a few thousand a second.
+const backlog = 8 << 10
 
 // Recorder keeps what was observed of each machine: in memory, bounded, and
 // in one file a machine, so that it survives a restart. Record never waits
@@ -66,7 +69,7 @@ func Open(o Options) (*Recorder, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	setDefault(&o.PerNode, 1000)
-	setDefault(&o.InMemory, 200_000)
+	setDefault(&o.InMemory, 50_000)
 	setDefault(&o.Strangers, 4096)
 	if o.MaxFile <= 0 {
 		o.MaxFile = 4 << 20
@@ -108,9 +111,15 @@ func (r *Recorder) Record(e Entry) {
 		r.dropped.Add(1)
 		return
 	}
-	if e.Source != Syslog && e.Source != Console && !t.entries.take(e.At, entriesPerSecond, entriesAtOnce) {
-		r.dropped.Add(1)
-		return
+	if e.Source.wire() {
+		refused, ok := t.entries.take(e.At)
+		if !ok {
+			r.dropped.Add(1)
+			return
+		}
+		if refused > 0 {
+			e.Detail = strings.TrimPrefix(fmt.Sprintf("%s; %d more before it, too many to keep", e.Detail, refused), "; ")
+		}
 	}
 	if t.add(e, r.o.PerNode, r.o.Dir != "") {
 		r.held.Add(1)
@@ -128,6 +137,20 @@ func (r *Recorder) Record(e Entry) {
 		t.written(1)
 		r.dropped.Add(1)
 	}
+}
+
+// Full reports that a machine is heard on the wire more often than is kept, so
+// that its next entry need not be put together. It is counted as dropped.
+func (r *Recorder) Full(node string, mac site.MAC, at time.Time) bool {
+	e := Entry{Node: node, MAC: mac}
+	r.mu.RLock()
+	t := r.tracks[e.key()]
+	r.mu.RUnlock()
+	if t == nil || !t.entries.refuse(at) {
+		return false
+	}
+	r.dropped.Add(1)
+	return true
 }
 
 // Dropped counts what could not be kept, since Open.
@@ -255,12 +278,12 @@ func (r *Recorder) Run(ctx context.Context) error {
 	for {
 		select {
 		case first := <-r.queue:
-			r.write(r.gather(first, ctx.Done()))
+			r.write(r.gather(first, ctx.Done()), ctx.Done())
 		case <-ctx.Done():
 			for {
 				select {
 				case it := <-r.queue:
-					r.write([]item{it})
+					r.write([]item{it}, ctx.Done())
 				default:
 					return nil
 				}
@@ -316,8 +339,20 @@ func (r *Recorder) gather(first item, end <-chan struct{}) []item {
 	return group
 }
 
-func (r *Recorder) write(group []item) {
-	byTrack := map[*track]*pages{}
+// rest leaves the processor to packets for four times as long as the writer had
+// it. On a machine with one, a packet waits for whatever runs, and the Go
+// scheduler lets it run for 10 ms: that was the p99 of DHCP.
+func rest(worked time.Duration, end <-chan struct{}) {
+	timer := time.NewTimer(4 * worked)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-end:
+	}
+}
+
+func (r *Recorder) write(group []item, end <-chan struct{}) {
+	byTrack := map[*track][]item{}
 	var order []*track
 	var barriers []chan struct{}
 	seq := uint64(0)
@@ -326,26 +361,16 @@ func (r *Recorder) write(group []item) {
 			barriers = append(barriers, it.barrier)
 			continue
 		}
-		p := byTrack[it.track]
-		if p == nil {
-			p = &pages{}
-			byTrack[it.track] = p
+		if byTrack[it.track] == nil {
 			order = append(order, it.track)
 		}
-		p.add(it)
+		byTrack[it.track] = append(byTrack[it.track], it)
 		seq = max(seq, it.entry.Seq)
 	}
 	for _, t := range order {
-		p := byTrack[t]
-		r.load(t)
-		if p.entries > 0 && t.torn {
-			p.lines = append([]byte{'\n'}, p.lines...)
-			t.torn = false
-		}
-		if !r.writer.append(t.key, p) {
-			r.dropped.Add(uint64(p.entries))
-		}
-		t.written(p.entries)
+		began := time.Now()
+		r.writeTrack(t, pagesOf(byTrack[t]))
+		rest(time.Since(began), end)
 	}
 	r.writer.shrink()
 	if seq > 0 {
@@ -355,6 +380,18 @@ func (r *Recorder) write(group []item) {
 	for _, b := range barriers {
 		close(b)
 	}
+}
+
+func (r *Recorder) writeTrack(t *track, p pages) {
+	r.load(t)
+	if p.entries > 0 && t.torn {
+		p.lines = append([]byte{'\n'}, p.lines...)
+		t.torn = false
+	}
+	if !r.writer.append(t.key, p) {
+		r.dropped.Add(uint64(p.entries))
+	}
+	t.written(p.entries)
 }
 
 // forget takes the machines that said nothing for longest out of memory, when

@@ -35,36 +35,53 @@ type numbered struct {
 	Entry
 }
 
-// What one machine is heard to do: more than any boot does. One that asks in a
-// loop must not keep the disk busy.
+// What one machine is heard to do on the wire: more than any boot does. One
+// that asks in a loop must neither keep the disk busy nor hold up the packets
+// of others.
 const (
-	entriesPerSecond = 50
-	entriesAtOnce    = 1000
-	packetsPerSecond = 50
-	packetsAtOnce    = 1000
+	wirePerSecond = 5
+	wireAtOnce    = 200
 )
 
 // bucket bounds a rate.
 type bucket struct {
-	mu   sync.Mutex
-	used float64
-	at   time.Time
+	mu      sync.Mutex
+	used    float64
+	at      time.Time
+	refused int // since there was room
 }
 
-// take reports whether there is room for one more. A clock that goes back
-// gives none.
-func (b *bucket) take(now time.Time, perSecond, most float64) bool {
+// take reports whether there is room for one more, and how many were refused
+// before it. A clock that goes back gives no room.
+func (b *bucket) take(now time.Time) (refused int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if passed := now.Sub(b.at); passed > 0 {
-		b.used = max(0, b.used-passed.Seconds()*perSecond)
-		b.at = now
-	}
-	if b.used >= most {
-		return false
+	if !b.room(now) {
+		b.refused++
+		return 0, false
 	}
 	b.used++
+	refused, b.refused = b.refused, 0
+	return refused, true
+}
+
+// refuse is take for whoever takes only if there is room.
+func (b *bucket) refuse(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.room(now) {
+		return false
+	}
+	b.refused++
 	return true
+}
+
+func (b *bucket) room(now time.Time) bool {
+	if passed := now.Sub(b.at); passed > 0 {
+		b.used = max(0, b.used-passed.Seconds()*wirePerSecond)
+		b.at = now
+	}
+	return b.used < wireAtOnce
 }
 
 // ring keeps the newest entries.
