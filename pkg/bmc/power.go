@@ -19,13 +19,17 @@ type Witness interface {
 }
 
 // Power does an action and waits until the chassis shows it. What needs
-// nothing done is not done: on for a machine that is on.
+// nothing done is not done: on for a machine that is on. A cycle is ordered
+// unseen, and a machine that was off is on after it.
 //
 // before is called when the BMC is about to be told, so that a durable record
 // can be made: whoever resumes after it must look first.
 func Power(ctx context.Context, d Driver, action PowerAction, p Patience, before func(PowerAction) error) (PowerState, Steps, error) {
-	p = p.withDefaults()
-	r := powerRun{d: d, patience: p, before: before}
+	r := powerRun{d: d, patience: p.withDefaults(), before: before}
+	if action == ActionCycle {
+		state, err := r.cycle(ctx)
+		return state, r.steps, err
+	}
 	state, err := d.Power(ctx)
 	if err != nil {
 		return PowerUnknown, r.steps, fmt.Errorf("reading the power state: %w", err)
@@ -34,18 +38,44 @@ func Power(ctx context.Context, d Driver, action PowerAction, p Patience, before
 	switch {
 	case action == ActionOn && state == PowerOn, (action == ActionOff || action == ActionSoft) && state == PowerOff:
 		return state, r.steps, nil
-	case (action == ActionCycle || action == ActionReset) && state == PowerOff:
+	case action == ActionReset && state == PowerOff:
 		state, err = r.do(ctx, ActionOn)
-	case action == ActionCycle:
-		// Off and on as two commands: the machine is known to have been off,
-		// which no BMC lets us see of a cycle.
-		if state, err = r.do(ctx, ActionOff); err == nil {
-			state, err = r.do(ctx, ActionOn)
-		}
 	default:
 		state, err = r.do(ctx, action)
 	}
 	return state, r.steps, err
+}
+
+// Order gives an order and does not look whether it was carried out: the
+// state is unknown, and the steps say that it is in doubt. Only where the BMC
+// objects, as to the cycle of a machine that is off (IPMI 2.0 table 28-4,
+// completion code D5h), or where it knows no cycle, it is Power.
+func Order(ctx context.Context, d Driver, action PowerAction, p Patience, before func(PowerAction) error) (PowerState, Steps, error) {
+	r := powerRun{d: d, patience: p.withDefaults(), before: before}
+	if err := r.record(action); err != nil {
+		return PowerUnknown, nil, err
+	}
+	err := d.SetPower(ctx, action)
+	switch {
+	case err == nil:
+		return PowerUnknown, Steps{{What: "power " + string(action) + " accepted, not looked at", Doubt: true}}, nil
+	case !objects(err):
+		r.steps.add(err, "power %s", action)
+		return PowerUnknown, r.steps, fmt.Errorf("power %s: %w", action, err)
+	}
+	r.steps.add(err, "power %s", action)
+	state, steps, err := Power(ctx, d, action, p, before)
+	return state, append(r.steps, steps...), err
+}
+
+// objects reports whether a BMC that was reached did not do what it was told.
+func objects(err error) bool {
+	for _, e := range []error{ErrUnreachable, ErrLogin, ErrCertificate, ErrBusy, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, e) {
+			return false
+		}
+	}
+	return err != nil
 }
 
 type powerRun struct {
@@ -55,14 +85,40 @@ type powerRun struct {
 	steps    Steps
 }
 
+func (r *powerRun) record(action PowerAction) error {
+	if r.before == nil {
+		return nil
+	}
+	if err := r.before(action); err != nil {
+		return fmt.Errorf("recording power %s: %w", action, err)
+	}
+	return nil
+}
+
+// cycle is off and on as two orders: the machine is known to have been off,
+// which few BMCs show of a cycle of theirs. What is off already is told so
+// again, which costs less than to ask every machine first.
+func (r *powerRun) cycle(ctx context.Context) (PowerState, error) {
+	state, err := r.do(ctx, ActionOff)
+	if err != nil {
+		return state, err
+	}
+	return r.do(ctx, ActionOn)
+}
+
 func (r *powerRun) do(ctx context.Context, action PowerAction) (PowerState, error) {
 	mark := r.mark(ctx, action)
-	if r.before != nil {
-		if err := r.before(action); err != nil {
-			return PowerUnknown, fmt.Errorf("recording power %s: %w", action, err)
-		}
+	if err := r.record(action); err != nil {
+		return PowerUnknown, err
 	}
 	err := r.d.SetPower(ctx, action)
+	if action == ActionOff && objects(err) {
+		// It may object to switching off what is off.
+		if state, look := r.d.Power(ctx); look == nil && state == PowerOff {
+			r.steps.add(nil, "power off refused, and it is off")
+			return state, nil
+		}
+	}
 	if errors.Is(err, ErrUnreachable) && mark != (Mark{}) {
 		// The answer was lost. Whether the order was, the mark will show.
 		r.steps.add(err, "power %s", action)

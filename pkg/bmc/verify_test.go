@@ -3,6 +3,7 @@ package bmc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -20,8 +21,9 @@ type board struct {
 	deaf    bool                 // says yes and does nothing
 	keeps   func(Way, Boot) bool // which way it keeps what it is told; nil keeps all
 	refuses error                // every order
-	slow    time.Duration        // until an order is carried out
-	readErr error                // every look
+	objects map[PowerAction]error
+	slow    time.Duration // until an order is carried out
+	readErr error         // every look
 
 	next PowerState // from due on
 	due  time.Time
@@ -38,6 +40,9 @@ func (b *board) Power(context.Context) (PowerState, error) {
 
 func (b *board) SetPower(_ context.Context, a PowerAction) error {
 	b.told = append(b.told, string(a))
+	if err := b.objects[a]; err != nil {
+		return err
+	}
 	if b.refuses != nil || b.deaf {
 		return b.refuses
 	}
@@ -73,7 +78,9 @@ func TestPower(t *testing.T) {
 		{name: "off is off already", board: board{power: PowerOff}, action: ActionOff, state: PowerOff},
 		{name: "on", board: board{power: PowerOff, slow: 20 * time.Second}, action: ActionOn, told: "on", state: PowerOn},
 		{name: "a cycle is off, then on", board: board{power: PowerOn, slow: 5 * time.Second}, action: ActionCycle, told: "off on", state: PowerOn},
-		{name: "a cycle of what is off is on", board: board{power: PowerOff}, action: ActionCycle, told: "on", state: PowerOn},
+		{name: "a cycle of what is off is on", board: board{power: PowerOff}, action: ActionCycle, told: "off on", state: PowerOn},
+		{name: "a BMC that objects to switching off what is off", board: board{power: PowerOff, objects: map[PowerAction]error{ActionOff: ErrUnsupported}}, action: ActionCycle, told: "off on", state: PowerOn},
+		{name: "a BMC that objects to switching off what is on", board: board{power: PowerOn, objects: map[PowerAction]error{ActionOff: ErrUnsupported}}, action: ActionCycle, told: "off", state: PowerUnknown, err: ErrUnsupported},
 		{name: "a reset keeps the power", board: board{power: PowerOn}, action: ActionReset, told: "reset", state: PowerOn},
 		{name: "a reset of what is off is on", board: board{power: PowerOff}, action: ActionReset, told: "on", state: PowerOn},
 		{name: "a system that ignores the button", board: board{power: PowerOn, deaf: true}, action: ActionSoft, told: "soft", state: PowerOn, says: "did not shut down within 5m0s: use power off"},
@@ -94,6 +101,42 @@ func TestPower(t *testing.T) {
 				}
 				if (err != nil) != (tt.err != nil || tt.says != "") || tt.err != nil && !errors.Is(err, tt.err) || err != nil && !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("error %v, want %v %q", err, tt.err, tt.says)
+				}
+			})
+		})
+	}
+}
+
+// TestOrder: an order that nobody waits for is one command, unless the BMC
+// objects; and nobody is told that it was carried out.
+func TestOrder(t *testing.T) {
+	d5 := fmt.Errorf("%w (completion code d5h)", ErrUnsupported)
+	for _, tt := range []struct {
+		name   string
+		board  board
+		action PowerAction
+		told   string
+		state  PowerState
+		err    error
+		doubt  string
+	}{
+		{name: "a cycle", board: board{power: PowerOn}, action: ActionCycle, told: "cycle", state: PowerUnknown, doubt: "power cycle accepted, not looked at"},
+		{name: "a BMC that lies is believed", board: board{power: PowerOn, deaf: true}, action: ActionCycle, told: "cycle", state: PowerUnknown, doubt: "power cycle accepted, not looked at"},
+		{name: "a cycle of what is off", board: board{power: PowerOff, objects: map[PowerAction]error{ActionCycle: d5, ActionOff: d5}}, action: ActionCycle, told: "cycle off on", state: PowerOn},
+		{name: "a BMC without a cycle", board: board{power: PowerOn, objects: map[PowerAction]error{ActionCycle: d5}}, action: ActionCycle, told: "cycle off on", state: PowerOn},
+		{name: "one that is on already and says so", board: board{power: PowerOn, objects: map[PowerAction]error{ActionOn: errors.New("it is on")}}, action: ActionOn, told: "on", state: PowerOn},
+		{name: "one that is away", board: board{power: PowerOn, refuses: ErrUnreachable}, action: ActionCycle, told: "cycle", state: PowerUnknown, err: ErrUnreachable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := tt.board
+				var recorded []string
+				state, steps, err := Order(t.Context(), &b, tt.action, Patience{}, func(a PowerAction) error {
+					recorded = append(recorded, string(a))
+					return nil
+				})
+				if told := strings.Join(b.told, " "); told != tt.told || state != tt.state || !errors.Is(err, tt.err) || steps.Doubt() != tt.doubt || !slices.Equal(recorded, b.told) {
+					t.Errorf("told %q (recorded %q), %s, %v, doubt %q; %s", told, recorded, state, err, steps.Doubt(), steps)
 				}
 			})
 		})

@@ -71,6 +71,7 @@ func verbs() []verb {
 		{name: "power off", wanted: power("Off", "ForceOff")},
 		{name: "power soft", wanted: power("Off", "GracefulShutdown")},
 		{name: "power cycle", wanted: power("On", "ForceOff", "On")},
+		{name: "power cycle no-wait", wanted: power("On", "PowerCycle"), unseen: true},
 		{name: "power reset", wanted: power("On", "ForceRestart"), unseen: true},
 		{name: "bootdev get"},
 		{name: "bootdev set pxe once", wanted: override("Once", "Pxe")},

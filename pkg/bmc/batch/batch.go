@@ -362,7 +362,7 @@ type gate struct {
 }
 
 func (g *gate) wait(ctx context.Context, o Options, a bmc.PowerAction) error {
-	if o.Stagger <= 0 || a != bmc.ActionOn {
+	if o.Stagger <= 0 || a != bmc.ActionOn && a != bmc.ActionCycle {
 		return nil
 	}
 	g.mu.Lock()

@@ -77,7 +77,12 @@ func TestBatch(t *testing.T) {
 				f["a"].power, f["b"].power, f["b"].slow = bmc.PowerOn, bmc.PowerOn, time.Second
 			},
 			want: []string{"a done: on", "b done: on"},
-			log:  []string{"a off 0", "a on 0", "b off 1", "b on 5"},
+			log:  []string{"a off 0", "a on 0", "b off 0", "b on 5"},
+		},
+		{
+			name: "cycles that nobody waits for are kept apart, too", bmcs: []string{"a", "b"}, targets: []string{"a", "b"}, o: Options{Stagger: 5 * time.Second, Parallel: 1}, task: PowerOrder(bmc.ActionCycle),
+			want: []string{"a done: power cycle accepted, not looked at", "b done: power cycle accepted, not looked at"},
+			log:  []string{"a cycle 0", "b cycle 5"},
 		},
 		{
 			name: "machines that are on take no turn", bmcs: []string{"a", "b"}, targets: []string{"a", "b"}, o: Options{Stagger: time.Minute}, task: Power(bmc.ActionOn),
@@ -168,12 +173,12 @@ func TestCancelledCycle(t *testing.T) {
 		r := newRack("a", "b")
 		r.bmcs["a"].power, r.bmcs["a"].slow = bmc.PowerOn, 4*time.Second
 		ctx, cancel := context.WithCancel(t.Context())
-		defer time.AfterFunc(6*time.Second, cancel).Stop() // while the off is read back
+		defer time.AfterFunc(2*time.Second, cancel).Stop() // while the off is read back
 		results := Run(ctx, quiet(Options{Parallel: 1}, r), targets("a", "b"), Power(bmc.ActionCycle), nil)
 		if diff := cmp.Diff([]string{"a done: on", "b not started: not started: cancelled"}, told(results)); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff([]string{"a off 4", "a on 8"}, r.log); diff != "" || r.open != 0 {
+		if diff := cmp.Diff([]string{"a off 0", "a on 4"}, r.log); diff != "" || r.open != 0 {
 			t.Errorf("%d open %s", r.open, diff)
 		}
 	})
@@ -183,10 +188,15 @@ func TestCancelledCycle(t *testing.T) {
 func TestCancelledBeforeTheCycle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRack("a")
-		r.bmcs["a"].power, r.bmcs["a"].slow = bmc.PowerOn, 4*time.Second
+		r.bmcs["a"].power = bmc.PowerOn
 		ctx, cancel := context.WithCancel(t.Context())
 		defer time.AfterFunc(2*time.Second, cancel).Stop()
-		results := Run(ctx, quiet(Options{}, r), targets("a"), Power(bmc.ActionCycle), nil)
+		o := quiet(Options{}, r)
+		o.Dial = func(ctx context.Context, x bmc.Target) (bmc.Driver, error) {
+			time.Sleep(4 * time.Second) // of the bubble's clock
+			return r.dial(ctx, x)
+		}
+		results := Run(ctx, o, targets("a"), Power(bmc.ActionCycle), nil)
 		if diff := cmp.Diff([]string{"a failed: cancelled"}, told(results)); diff != "" || len(r.log) > 0 {
 			t.Error(diff, r.log)
 		}
@@ -274,13 +284,15 @@ func TestResumedPower(t *testing.T) {
 		{soft, []bmc.PowerAction{soft}, bmc.PowerOff, ""},
 		{soft, []bmc.PowerAction{soft}, bmc.PowerOn, "soft"},
 		{cycle, nil, bmc.PowerOn, "off on"},
-		{cycle, nil, bmc.PowerOff, "on"},
+		{cycle, nil, bmc.PowerOff, "off on"},
 		{cycle, []bmc.PowerAction{off}, bmc.PowerOn, "off on"}, // the off was recorded and never sent
 		{cycle, []bmc.PowerAction{off}, bmc.PowerOff, "on"},
 		{cycle, []bmc.PowerAction{off, on}, bmc.PowerOff, "on"},
 		{cycle, []bmc.PowerAction{off, on}, bmc.PowerOn, ""},
 		{cycle, []bmc.PowerAction{on}, bmc.PowerOn, ""}, // it was off when the cycle began
 		{cycle, []bmc.PowerAction{off, off, on}, bmc.PowerOn, ""},
+		{cycle, []bmc.PowerAction{cycle}, bmc.PowerOn, ""}, // an order that nobody waited for
+		{cycle, []bmc.PowerAction{cycle}, bmc.PowerOff, "on"},
 		{reset, nil, bmc.PowerOn, "reset"},
 		{reset, []bmc.PowerAction{reset}, bmc.PowerOn, ""},
 		{reset, []bmc.PowerAction{on}, bmc.PowerOn, ""},

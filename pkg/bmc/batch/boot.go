@@ -137,7 +137,7 @@ func (l *loop) prove(ctx context.Context) (bmc.Boot, error) {
 		if err := l.s.say(ctx, "told %s by %s; power cycle %d of at most %d to see what it boots", l.want, l.used, l.cycles, maxCycles); err != nil {
 			return got, err
 		}
-		_, steps, err := l.s.order(ctx, bmc.ActionCycle)
+		_, steps, err := l.s.order(ctx, bmc.ActionCycle, bmc.Power)
 		l.steps = append(l.steps, steps...)
 		if err != nil {
 			return got, err

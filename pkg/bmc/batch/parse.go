@@ -14,8 +14,9 @@ import (
 // Parse gives the task that a verb and its arguments name. The arguments are
 // what a durable job keeps, so they hold no secret:
 //
-//	power      status | off | soft
-//	power      on | cycle | reset [verify[=TIME]]
+//	power      status
+//	power      off | soft [no-wait]
+//	power      on | cycle | reset [no-wait | verify[=TIME]]
 //	bootdev    get
 //	bootdev    set DEVICE [once|persistent] [uefi|bios] [URL] [verify[=TIME]]
 //	bios       get [NAME…]
@@ -56,6 +57,9 @@ func parsePower(what string, rest []string) (Task, error) {
 	action := bmc.PowerAction(what)
 	var within time.Duration
 	verify := false
+	if slices.Contains(actions, action) && len(rest) == 1 && rest[0] == "no-wait" {
+		return PowerOrder(action), nil
+	}
 	for _, word := range rest {
 		var err error
 		if within, verify, err = timed(word, "verify"); err != nil {

@@ -23,7 +23,7 @@ func rest(action bmc.PowerAction, issued []bmc.PowerAction, state bmc.PowerState
 		switch {
 		case !on && len(issued) > 0:
 			return bmc.ActionOn
-		case on && was(bmc.ActionOn):
+		case on && (was(bmc.ActionOn) || was(bmc.ActionCycle)):
 			return ""
 		}
 	case bmc.ActionReset:
@@ -37,9 +37,22 @@ func rest(action bmc.PowerAction, issued []bmc.PowerAction, state bmc.PowerState
 	return action
 }
 
-// Power does a power action. What an earlier run of the batch sent is not
-// sent again unless the machine shows that it did not happen.
-func Power(action bmc.PowerAction) Task {
+// Power does a power action and sees it done. What an earlier run of the batch
+// sent is not sent again unless the machine shows that it did not happen.
+func Power(action bmc.PowerAction) Task { return power(action, bmc.Power) }
+
+// PowerOrder gives the order for a power action and does not look whether it
+// was carried out, unless the BMC objects.
+func PowerOrder(action bmc.PowerAction) Task {
+	t := power(action, bmc.Order)
+	t.Name += ", not waited for"
+	return t
+}
+
+// switching is bmc.Power or bmc.Order.
+type switching func(context.Context, bmc.Driver, bmc.PowerAction, bmc.Patience, func(bmc.PowerAction) error) (bmc.PowerState, bmc.Steps, error)
+
+func power(action bmc.PowerAction, how switching) Task {
 	t := Task{
 		Name: "power " + string(action), Changes: true, Takes: patience(action),
 		Energizes: action != bmc.ActionOff && action != bmc.ActionSoft, Disrupts: action != bmc.ActionOn,
@@ -55,9 +68,17 @@ func Power(action bmc.PowerAction) Task {
 				return Outcome{Message: fmt.Sprintf("%s; power %s was sent before and is not sent again", state, action), Data: PowerData{Power: state}}, nil
 			}
 		}
-		state, steps, err := s.order(ctx, todo)
+		do := how
+		if todo != action {
+			do = bmc.Power
+		}
+		state, steps, err := s.order(ctx, todo, do)
 		out := Outcome{Message: string(state), Data: PowerData{Power: state}, Steps: steps}
-		if doubt := steps.Doubt(); doubt != "" && err == nil {
+		switch doubt := steps.Doubt(); {
+		case doubt == "" || err != nil:
+		case state == bmc.PowerUnknown:
+			out.Message, out.Data = doubt, PowerData{Power: state, Note: doubt}
+		default:
 			out = noted(out, doubt)
 		}
 		return out, err
@@ -89,7 +110,7 @@ func (s *Session) settled(ctx context.Context) (bmc.PowerState, error) {
 
 // order has an action done. Whoever cancels a batch does not want machines
 // left without power: a cycle that has begun is finished.
-func (s *Session) order(ctx context.Context, action bmc.PowerAction) (bmc.PowerState, bmc.Steps, error) {
+func (s *Session) order(ctx context.Context, action bmc.PowerAction, do switching) (bmc.PowerState, bmc.Steps, error) {
 	work, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
 	if end, ok := ctx.Deadline(); ok {
@@ -100,7 +121,7 @@ func (s *Session) order(ctx context.Context, action bmc.PowerAction) (bmc.PowerS
 	hold := context.AfterFunc(ctx, release)
 	defer hold()
 	begun := false
-	return bmc.Power(work, s.Driver, action, s.Patience, func(a bmc.PowerAction) error {
+	return do(work, s.Driver, action, s.Patience, func(a bmc.PowerAction) error {
 		if action == bmc.ActionCycle && !begun {
 			if !hold() {
 				return context.Cause(ctx)
