@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/bmc"
@@ -34,9 +35,8 @@ func bootOutcome(b bmc.Boot, steps bmc.Steps) Outcome {
 // which one it is.
 func BootSet(want bmc.Boot) Task {
 	return Task{Name: "bootdev set " + want.String(), Changes: true, Do: func(ctx context.Context, s *Session) (Outcome, error) {
-		l := loop{s: s, want: want}
-		got, err := l.tell(ctx)
-		return bootOutcome(doubted(got, want, err), l.steps), err
+		got, _, steps, err := s.Tell(ctx, want, nil)
+		return bootOutcome(doubted(got, want, err), steps), err
 	}}
 }
 
@@ -49,9 +49,9 @@ func doubted(got, want bmc.Boot, err error) bmc.Boot {
 	return got
 }
 
-// maxCycles bounds how often a machine is power-cycled to prove its boot
+// MaxCycles bounds how often a machine is power-cycled to prove its boot
 // device: the first time, and for two more ways.
-const maxCycles = 3
+const MaxCycles = 3
 
 // DefaultWithin is how long a machine may take from power-on to its first
 // sign on the wire: the self-test of a server with much memory takes minutes.
@@ -59,13 +59,13 @@ const DefaultWithin = 5 * time.Minute
 
 // BootVerify tells a boot device, power-cycles the machine, and compares what
 // it then does on the wire with what it was told. One that does something
-// else is told in the next way and cycled again, maxCycles times in all.
+// else is told in the next way and cycled again, MaxCycles times in all.
 // Within is how long it may take to show itself.
 func BootVerify(want bmc.Boot, within time.Duration) Task {
 	within = cmp.Or(within, DefaultWithin)
 	return Task{
 		Name: "bootdev set " + want.String() + ", verified", Changes: true, Energizes: true, Disrupts: true,
-		Takes: maxCycles * (within + patience(bmc.ActionCycle)),
+		Takes: MaxCycles * (within + patience(bmc.ActionCycle)),
 		Do: func(ctx context.Context, s *Session) (Outcome, error) {
 			l := loop{s: s, want: want, within: within}
 			got, err := l.prove(ctx)
@@ -81,12 +81,10 @@ type loop struct {
 	want   bmc.Boot
 	within time.Duration
 
-	way     int // of the driver, that is tried next
-	used    string
-	swapped bool // to the other protocol
-	cycles  int
-	seen    string // after the last of them, where it was not as told
-	steps   bmc.Steps
+	told   []string // the ways that stuck, the last one last
+	cycles int
+	seen   string // after the last of them, where it was not as told
+	steps  bmc.Steps
 }
 
 func (l *loop) step(err error, format string, args ...any) {
@@ -97,27 +95,37 @@ func (l *loop) step(err error, format string, args ...any) {
 	l.steps = append(l.steps, step)
 }
 
-// tell tells the device in the next way that sticks, by the other protocol if
-// this one has none left.
-func (l *loop) tell(ctx context.Context) (bmc.Boot, error) {
-	ways := l.s.Ways()
-	got, used, steps, err := bmc.SetBootFrom(ctx, l.s.Driver, l.want, l.way, l.s.Patience)
-	l.steps = append(l.steps, steps...)
+// Tell tells a boot device in the next way that sticks, by the other protocol
+// if this one has none left and the target leaves open which it is. told are
+// the ways that stuck before and that the machine did not follow, the last one
+// last; way is the one that stuck now.
+func (s *Session) Tell(ctx context.Context, want bmc.Boot, told []string) (got bmc.Boot, way string, steps bmc.Steps, err error) {
+	ways, next := s.Ways(), 0
+	for i, w := range ways {
+		if slices.Contains(told, w.Name) {
+			next = i + 1
+		}
+	}
+	got, used, steps, err := bmc.SetBootFrom(ctx, s.Driver, want, next, s.Patience)
 	if err == nil {
-		l.way, l.used = used+1, ways[used].Name
-		return got, nil
+		return got, ways[used].Name, steps, nil
 	}
-	if l.swapped || l.s.other == nil || !(errors.Is(err, bmc.ErrNotStored) || errors.Is(err, bmc.ErrUnsupported)) {
-		return got, err
+	if s.swapped || s.other == nil || !(errors.Is(err, bmc.ErrNotStored) || errors.Is(err, bmc.ErrUnsupported)) {
+		return got, "", steps, err
 	}
-	l.swapped = true
-	d, swap := l.s.other(ctx)
-	l.step(swap, "trying the other protocol")
+	s.swapped = true
+	d, swap := s.other(ctx)
+	step := bmc.Step{What: "trying the other protocol"}
 	if swap != nil {
-		return got, err
+		step.Err = swap.Error()
 	}
-	l.s.Driver, l.way = d, 0
-	return l.tell(ctx)
+	steps = append(steps, step)
+	if swap != nil {
+		return got, "", steps, err
+	}
+	s.Driver = d
+	got, way, more, err := s.Tell(ctx, want, told)
+	return got, way, append(steps, more...), err
 }
 
 // prove goes round until the machine complied, or there is nothing left.
@@ -126,7 +134,8 @@ func (l *loop) prove(ctx context.Context) (bmc.Boot, error) {
 		return l.afterwards(ctx)
 	}
 	for {
-		got, err := l.tell(ctx)
+		got, way, steps, err := l.s.Tell(ctx, l.want, l.told)
+		l.steps = append(l.steps, steps...)
 		if l.seen != "" && (errors.Is(err, bmc.ErrNotStored) || errors.Is(err, bmc.ErrUnsupported)) {
 			err = fmt.Errorf("%s; no other way to tell it is left: %w", l.seen, bmc.ErrElsewhere)
 		}
@@ -134,10 +143,11 @@ func (l *loop) prove(ctx context.Context) (bmc.Boot, error) {
 			return got, l.because(err)
 		}
 		l.cycles++
-		if err := l.s.say(ctx, "told %s by %s; power cycle %d of at most %d to see what it boots", l.want, l.used, l.cycles, maxCycles); err != nil {
+		l.told = append(l.told, way)
+		if err := l.s.say(ctx, "told %s by %s; power cycle %d of at most %d to see what it boots", l.want, way, l.cycles, MaxCycles); err != nil {
 			return got, err
 		}
-		_, steps, err := l.s.order(ctx, bmc.ActionCycle, bmc.Power)
+		_, steps, err = l.s.order(ctx, bmc.ActionCycle, bmc.Power)
 		l.steps = append(l.steps, steps...)
 		if err != nil {
 			return got, err
@@ -154,7 +164,7 @@ func (l *loop) prove(ctx context.Context) (bmc.Boot, error) {
 		if err := l.s.say(ctx, "%s", words); err != nil {
 			return got, err
 		}
-		if l.cycles == maxCycles {
+		if l.cycles == MaxCycles {
 			return got, l.because(fmt.Errorf("%s: %w", words, bmc.ErrElsewhere))
 		}
 	}
@@ -303,7 +313,7 @@ func PowerVerify(action bmc.PowerAction, within time.Duration) Task {
 	t := Power(action)
 	plain := t.Do
 	t.Name += ", verified"
-	t.Takes = maxCycles * (within + patience(action))
+	t.Takes = MaxCycles * (within + patience(action))
 	t.Do = func(ctx context.Context, s *Session) (Outcome, error) {
 		told, err := s.Boot(ctx)
 		if err != nil && !errors.Is(err, bmc.ErrUnsupported) {

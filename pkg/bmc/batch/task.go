@@ -30,6 +30,7 @@ type Session struct {
 	Around   Around
 
 	switched time.Time // when the machine was told to start, last
+	swapped  bool      // to the other protocol
 	before   func(context.Context, bmc.PowerAction) error
 	note     func(context.Context, string) error
 	other    func(context.Context) (bmc.Driver, error)
@@ -60,6 +61,10 @@ type Fetch struct {
 	Times int
 	Last  time.Time
 }
+
+// Switched is when the machine was told to start, last in this conversation;
+// zero is never.
+func (s *Session) Switched() time.Time { return s.switched }
 
 func (s *Session) now() time.Time {
 	if s.Around.Now == nil {

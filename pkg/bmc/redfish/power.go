@@ -55,6 +55,9 @@ func (d *driver) SetPower(ctx context.Context, a bmc.PowerAction) error {
 	if err != nil {
 		return err
 	}
+	if a == bmc.ActionOff && powerState(s.PowerState) == bmc.PowerOff {
+		return nil // some BMCs object to switching off what is off
+	}
 	if s.Actions.Reset.Target == "" {
 		return fmt.Errorf("the system has no reset action: %w", bmc.ErrUnsupported)
 	}
