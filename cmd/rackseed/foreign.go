@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -27,15 +28,26 @@ const (
 type wire struct {
 	mu   sync.Mutex
 	last time.Time // zero while nobody else was heard
+	id   netip.Addr
 	who  string
 }
 
-func (w *wire) heard(who string, now time.Time) (news bool) {
+func (w *wire) heard(id netip.Addr, who string, now time.Time) (news bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	news = w.last.IsZero() || w.who != who
-	w.last, w.who = now, who
+	news = w.last.IsZero() || w.id != id
+	w.last = now
+	if news {
+		w.id, w.who = id, who
+	}
 	return news
+}
+
+// still notes that the other server was heard again.
+func (w *wire) still(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = now
 }
 
 // since is when the other server was last heard; zero when there is none.
@@ -52,7 +64,7 @@ func (w *wire) clear(after time.Time) bool {
 	if w.last.After(after) {
 		return false
 	}
-	w.last, w.who = time.Time{}, ""
+	w.last, w.id, w.who = time.Time{}, netip.Addr{}, ""
 	return true
 }
 
@@ -176,10 +188,13 @@ func (d *daemon) heardServer(s survey.DHCPServer) {
 	}
 	d.dhcp.RenewOnly(true)
 	who := fmt.Sprintf("%s (MAC %s)", s.ServerID, s.MAC)
+	if s.Client != (site.MAC{}) {
+		who = fmt.Sprintf("%s (whose offer %s took)", s.ServerID, s.Client)
+	}
 	note := "another DHCP server, " + who + ", speaks on this network: nothing new is given, what was given is renewed. " +
 		"It is looked for again once it was silent for five minutes, or at once by `rackseed dhcp resume`"
 	d.note.Store(note)
-	if d.wire.heard(who, d.core.ledger.Now()) {
+	if d.wire.heard(s.ServerID, who, d.core.ledger.Now()) {
 		d.log.Error(note)
 	}
 }
@@ -224,7 +239,7 @@ func (d *daemon) resume(ctx context.Context) error {
 			return fmt.Errorf("listening for other DHCP servers on %s: %w", l.name, err)
 		}
 		if len(found) > 0 {
-			d.wire.heard(who, d.core.ledger.Now())
+			d.wire.still(d.core.ledger.Now())
 			return install.Refusal(fmt.Sprintf("%s still answers on %s: switch it off, or move the cable", strings.Join(found, "; "), l.name))
 		}
 	}

@@ -267,7 +267,13 @@ func (d *decision) address(r *Reply) {
 	}
 }
 
+// nak refuses an address. Beside another server it refuses none that this one
+// may have given.
 func (d *decision) nak(why string) {
+	if d.cfg.RenewOnly {
+		d.silent(why + "; but another DHCP server was seen, which may have given it this one")
+		return
+	}
 	r := d.reply(TypeNAK, netip.Addr{})
 	r.Message = why
 	d.a.Why = why

@@ -16,22 +16,23 @@ type exchange struct {
 	m   *message
 	now time.Time
 
-	id     *identity
-	state  *site.State
-	answer Answer
-	sent   []byte
+	id        *identity
+	state     *site.State
+	answer    Answer
+	renewOnly bool // as it was when the answer was decided
+	sent      []byte
 }
 
 func (e *exchange) decide(st *site.State) {
 	s := e.s
-	e.state, e.id = st, &e.c.ids[0]
+	e.state, e.id, e.renewOnly = st, &e.c.ids[0], s.renewOnly.Load()
 	if len(e.c.ids) > 1 {
 		net, _ := st.Settings.ProvisionNetwork()
 		e.id = e.c.id(net.Subnet)
 	}
 	e.answer = Decide(st, Config{
 		ServerID: e.id.addr, HTTP: e.id.http, Mode: s.Mode,
-		RenewOnly: s.renewOnly.Load(), Probe: s.Probe != nil, Book: s.book,
+		RenewOnly: e.renewOnly, Probe: s.Probe != nil, Book: s.book,
 		ClientPort: clientPortFor(e.c.port, e.c.bootServer),
 	}, &e.m.req, e.now)
 }
@@ -123,7 +124,17 @@ func (e *exchange) commit(ctx context.Context) error {
 
 // finish does what the answer says, unless something failed before.
 func (e *exchange) finish(err error) {
+	e.s.leaving.RLock()
+	err = e.conclude(err)
+	e.s.leaving.RUnlock()
+	e.observe(err)
+}
+
+func (e *exchange) conclude(err error) error {
 	s, a, q := e.s, &e.answer, &e.m.req
+	if err == nil && a.Reply != nil && e.renewOnly != s.renewOnly.Load() {
+		e.reconsider()
+	}
 	switch {
 	case err != nil:
 		a.Reply = nil
@@ -159,7 +170,17 @@ func (e *exchange) finish(err error) {
 	} else if err == nil {
 		s.counts.ignored.Add(1)
 	}
-	e.observe(err)
+	return err
+}
+
+// reconsider answers again, because another server spoke, or went away, after
+// the answer was decided. What would have to be recorded first is left to the
+// client's next question.
+func (e *exchange) reconsider() {
+	e.decide(e.s.Ledger.State())
+	if e.mustWait() {
+		e.answer.Reply, e.answer.Hold, e.answer.Why = nil, netip.Addr{}, "another DHCP server was seen meanwhile"
+	}
 }
 
 func (e *exchange) send() error {

@@ -52,6 +52,7 @@ type Server struct {
 	workers   sync.WaitGroup
 	packets   sync.Pool
 	renewOnly atomic.Bool
+	leaving   sync.RWMutex // held for reading while a reply leaves
 	counts    counters
 }
 
@@ -160,8 +161,13 @@ func (s *Server) Addrs() []netip.AddrPort {
 }
 
 // RenewOnly stops or resumes giving addresses that were not given before.
-// What was promised is renewed all the same.
-func (s *Server) RenewOnly(on bool) { s.renewOnly.Store(on) }
+// What was promised is renewed all the same. Once RenewOnly has returned, no
+// reply that was decided before is still to leave.
+func (s *Server) RenewOnly(on bool) {
+	s.leaving.Lock()
+	defer s.leaving.Unlock()
+	s.renewOnly.Store(on)
+}
 
 // Counts are the totals so far.
 func (s *Server) Counts() Counts {

@@ -17,6 +17,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/iana"
 	"github.com/mdlayher/packet"
+	"golang.org/x/net/bpf"
 
 	"github.com/rackseed/rackseed/pkg/site"
 )
@@ -37,6 +38,7 @@ type DHCPServer struct {
 	Router   netip.Addr    `json:"router"`
 	BootFile string        `json:"boot_file,omitempty"`
 	Proxy    bool          `json:"proxy,omitempty"`    // offers boot files, no addresses
+	Client   site.MAC      `json:"client,omitzero"`    // who took its offer, where only that was heard
 	After    time.Duration `json:"after_ns,omitempty"` // from our DISCOVER to its OFFER
 }
 
@@ -67,7 +69,7 @@ func (s Search) Run(ctx context.Context) ([]DHCPServer, error) {
 	if s.Rand == nil {
 		s.Rand = rand.Reader
 	}
-	conn, err := listen(s.Interface, typeIPv4)
+	conn, err := listen(s.Interface, typeIPv4, dhcpFilter())
 	if err != nil {
 		return nil, fmt.Errorf("searching for DHCP servers on %s: %w", s.Interface, err)
 	}
@@ -119,12 +121,13 @@ func (s Search) search(ctx context.Context, conn *packet.Conn) ([]DHCPServer, er
 	return found.list(), nil
 }
 
-func listen(iface string, protocol int) (*packet.Conn, error) {
+// listen opens a packet socket for what filter, if there is one, lets pass.
+func listen(iface string, protocol int, filter []bpf.RawInstruction) (*packet.Conn, error) {
 	ifi, err := net.InterfaceByName(iface)
 	if err != nil {
 		return nil, fmt.Errorf("finding the interface: %w", err)
 	}
-	conn, err := packet.Listen(ifi, packet.Raw, protocol, nil)
+	conn, err := packet.Listen(ifi, packet.Raw, protocol, &packet.Config{Filter: filter})
 	if err != nil {
 		return nil, fmt.Errorf("opening a packet socket (it needs root or CAP_NET_RAW): %w", err)
 	}
@@ -147,15 +150,21 @@ func discover(mac site.MAC, xid uint32, pxe bool) []byte {
 
 // receive hands on every OFFER, ACK and NAK until the read deadline.
 func receive(conn *packet.Conn, f func(DHCPServer, *dhcpv4.DHCPv4)) error {
+	return receiveFrames(conn, func(frame []byte) {
+		if d, m, ok := parseReply(frame); ok {
+			f(d, m)
+		}
+	})
+}
+
+func receiveFrames(conn *packet.Conn, f func([]byte)) error {
 	buf := make([]byte, 2048)
 	for {
 		n, _, err := conn.ReadFrom(buf)
 		if err != nil {
 			return err
 		}
-		if d, m, ok := parseReply(buf[:n]); ok {
-			f(d, m)
-		}
+		f(buf[:n])
 	}
 }
 
@@ -190,6 +199,22 @@ func parseReply(frame []byte) (DHCPServer, *dhcpv4.DHCPv4, bool) {
 		s.Router = addr(r[0])
 	}
 	return s, m, true
+}
+
+// parseChoice reads of the server whose offer a client takes. A server that
+// answers one client alone is heard by nobody else; the client then tells all
+// of them whom it took (RFC 2131 section 3.1, step 3).
+func parseChoice(frame []byte) (DHCPServer, bool) {
+	d, ok := parseDatagram(frame)
+	if !ok || d.dst.Port() != 67 {
+		return DHCPServer{}, false
+	}
+	m, err := dhcpv4.FromBytes(d.payload)
+	if err != nil || m.OpCode != dhcpv4.OpcodeBootRequest || m.MessageType() != dhcpv4.MessageTypeRequest || addr(m.GatewayIPAddr).IsValid() {
+		return DHCPServer{}, false
+	}
+	s := DHCPServer{ServerID: addr(m.ServerIdentifier()), Offered: addr(m.RequestedIPAddress()), Client: d.mac}
+	return s, s.ServerID.IsValid()
 }
 
 func addr(ip net.IP) netip.Addr {
@@ -233,20 +258,29 @@ type Watcher struct{ conn *packet.Conn }
 
 // Listen opens the socket of a Watcher.
 func Listen(iface string) (*Watcher, error) {
-	conn, err := listen(iface, typeIPv4)
+	conn, err := listen(iface, typeIPv4, dhcpFilter())
 	if err != nil {
 		return nil, fmt.Errorf("watching for DHCP servers on %s: %w", iface, err)
 	}
 	return &Watcher{conn: conn}, nil
 }
 
-// Run calls found for everything that a DHCP server says on the wire until
-// ctx ends, and closes the socket. What this machine itself sends on a
+// Run calls found for everything that a DHCP server says on the wire, and for
+// every client that takes a server's offer, until ctx ends, and closes the
+// socket. What this machine itself sends on a
 // packet socket is heard too: the caller knows its own addresses.
 func (w *Watcher) Run(ctx context.Context, found func(DHCPServer)) error {
 	defer w.conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = w.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	err := receive(w.conn, func(d DHCPServer, _ *dhcpv4.DHCPv4) { found(d) })
+	err := receiveFrames(w.conn, func(frame []byte) {
+		d, _, ok := parseReply(frame)
+		if !ok {
+			d, ok = parseChoice(frame)
+		}
+		if ok {
+			found(d)
+		}
+	})
 	if ctx.Err() != nil {
 		return nil
 	}

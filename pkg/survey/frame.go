@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"golang.org/x/net/bpf"
+
 	"github.com/rackseed/rackseed/pkg/site"
 )
 
@@ -29,6 +31,31 @@ func discoverFrame(src site.MAC, payload []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(8+len(payload)))
 	// RFC 768: zero means that there is no checksum.
 	return append(append(b, 0, 0), payload...)
+}
+
+// dhcpFilter has the kernel pass what goes to DHCP servers and what comes from
+// them and from PXE boot servers, all of UDP over IPv4: a socket that is also
+// handed the images that are served loses, in a storm, what it waits for.
+func dhcpFilter() []bpf.RawInstruction {
+	const whole = 65535
+	filter, err := bpf.Assemble([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: etherHeader + 9, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: protocolUDP, SkipTrue: 9},
+		bpf.LoadAbsolute{Off: etherHeader + 6, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1fff, SkipTrue: 7}, // a later fragment has no ports
+		bpf.LoadMemShift{Off: etherHeader},
+		bpf.LoadIndirect{Off: etherHeader, Size: 2}, // source port
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 67, SkipTrue: 3},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 4011, SkipTrue: 2},
+		bpf.LoadIndirect{Off: etherHeader + 2, Size: 2}, // destination port
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 67, SkipTrue: 1},
+		bpf.RetConstant{Val: whole},
+		bpf.RetConstant{Val: 0},
+	})
+	if err != nil {
+		return nil // every frame is then read here
+	}
+	return filter
 }
 
 func checksum(b []byte) uint16 {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/mdlayher/packet"
 	"go.uber.org/goleak"
 
 	"github.com/rackseed/rackseed/internal/netns"
@@ -180,6 +182,66 @@ func TestWatcherHearsWhatOthersSay(t *testing.T) {
 	select {
 	case d := <-heard:
 		if d.ServerID.String() != "10.20.0.9" {
+			t.Errorf("heard %+v", d)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("heard nothing")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestWatcherHearsWhomClientsTake: a server that answers its client alone is
+// not heard, but the client tells everybody.
+func TestWatcherHearsWhomClientsTake(t *testing.T) {
+	need(t)
+	p := newPair(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	heard, done := make(chan DHCPServer, 16), make(chan error, 1)
+	p.inside(func() error {
+		w, err := Listen("eth0")
+		if err == nil {
+			go func() { done <- w.Run(ctx, func(d DHCPServer) { heard <- d }) }()
+		}
+		return err
+	})
+	client := site.MAC{2, 0, 0, 0, 0, 7}
+	message := func(kind dhcpv4.MessageType, server string, relay net.IP) []byte {
+		m := &dhcpv4.DHCPv4{OpCode: dhcpv4.OpcodeBootRequest, HWType: 1, ClientHWAddr: client[:], GatewayIPAddr: relay, Options: dhcpv4.Options{}}
+		m.UpdateOption(dhcpv4.OptMessageType(kind))
+		if server != "" {
+			m.UpdateOption(dhcpv4.OptServerIdentifier(net.ParseIP(server)))
+		}
+		return discoverFrame(client, m.ToBytes())
+	}
+	send := func(frames ...[]byte) {
+		t.Helper()
+		if err := netns.Do(p.them, func() error {
+			conn, err := listen("eth0", typeIPv4, nil)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			for _, f := range frames {
+				if _, err := conn.WriteTo(f, &packet.Addr{HardwareAddr: f[:6]}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	http := discoverFrame(client, make([]byte, 200))
+	http[14+20+2], http[14+20+3] = 0, 80
+	send(http, message(dhcpv4.MessageTypeDiscover, "", nil), message(dhcpv4.MessageTypeRequest, "", nil), // of no server
+		message(dhcpv4.MessageTypeRequest, "10.20.0.7", net.IPv4(10, 99, 0, 1)), // behind a relay: another wire
+		message(dhcpv4.MessageTypeRequest, "10.20.0.9", nil))
+	select {
+	case d := <-heard:
+		if d.ServerID.String() != "10.20.0.9" || d.Client != client || d.Proxy {
 			t.Errorf("heard %+v", d)
 		}
 	case <-time.After(30 * time.Second):

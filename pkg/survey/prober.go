@@ -48,7 +48,7 @@ func OpenProber(ctx context.Context, iface string) (*Prober, error) {
 	if len(ifi.HardwareAddr) != 6 {
 		return nil, fmt.Errorf("probing on %s: it has no Ethernet address", iface)
 	}
-	arp, err := listen(iface, typeARP)
+	arp, err := listen(iface, typeARP, nil)
 	if err != nil {
 		return nil, fmt.Errorf("probing on %s: %w", iface, err)
 	}

@@ -168,6 +168,16 @@ func TestNothingLeavesBeforeTheCheckEnds(t *testing.T) {
 			t.Errorf("left: % x", f.Data[:min(len(f.Data), 64)])
 		}
 	}
+	// The capture is of the wire: the other server's offers to those who asked
+	// are on it, and nothing else has our address either.
+	if said, _ := words(t, record.Frames(t, nil), p.them.MAC); len(said) < asked {
+		t.Errorf("the capture has %d words of the other server for %d questions", len(said), asked)
+	}
+	for _, f := range record.Frames(t, func(f lab.Frame) bool { return f.EtherType() == 0x0800 }) {
+		if source := netip.AddrFrom4([4]byte(f.Data[26:30])); source == ours {
+			t.Errorf("left from %s, under the address %s: % x", f.Src(), ours, f.Data[:min(len(f.Data), 64)])
+		}
+	}
 	text := daemon.Log.String()
 	for _, part := range []string{
 		theirs.String(), "--interface " + lab.Interface + " --state " + p.state() + " --dhcp proxy", "--plan " + filepath.Join(p.dir, "plan.yaml"), "--i-own-this-lan 10.20.0.0/16",
