@@ -162,8 +162,8 @@ func TestPageStandsAlone(t *testing.T) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		text := strings.ReplaceAll(read(t, name), "http://www.w3.org/2000/svg", "") // a name, not an address
-		if m := outside.FindString(text); m != "" {
+		text := strings.ReplaceAll(read(t, name), "http://www.w3.org/2000/svg", "")      // a name, not an address
+		if m := outside.FindString(text); m != "" && !strings.HasPrefix(name, "i18n/") { // where people read it
 			t.Errorf("%s names %s", name, m)
 		}
 		if m := inline.FindString(text); m != "" {

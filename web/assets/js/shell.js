@@ -3,6 +3,7 @@ import * as api from './lib/api.js';
 import {announce, fill, h, setText} from './lib/dom.js';
 import {openDialog} from './lib/dialog.js';
 import {t} from './lib/i18n.js';
+import {said} from './lib/said.js';
 import {save, settings} from './lib/settings.js';
 
 const places = [
@@ -52,7 +53,7 @@ export function shell(app) {
     setText(site, status?.site ? `${t('app.name')} · ${status.site}` : t('app.name'));
     line.className = 'line ' + (live ? 'live' : 'away');
     setText(line, live ? t('line.live') : t('line.away'));
-    const note = live ? status?.serving?.note : t('line.away.long');
+    const note = live ? said(status?.serving?.note) : t('line.away.long');
     banner.hidden = !note;
     setText(banner, note || '');
   }

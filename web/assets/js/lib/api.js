@@ -1,11 +1,13 @@
 // The operator API, as the page uses it. Every function is one request that
 // the CLI can make, too.
 
+import {said} from './said.js';
+
 /** An answer that says no, with the next step in its message. */
 export class Problem extends Error {
   /** @param {number} status @param {string} code @param {string} detail */
   constructor(status, code, detail) {
-    super(detail);
+    super(said(detail));
     this.status = status;
     this.code = code;
   }

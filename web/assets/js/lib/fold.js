@@ -38,7 +38,7 @@ export const refetchOne = Symbol('one machine');
 export const refetchAll = Symbol('all machines');
 
 /** Kinds that change nothing that a machine shows. */
-const silent = new Set(['answer-served', 'image-added', 'image-removed', 'lease-granted', 'lease-released', 'address-declined',
+const silent = new Set(['answer-served', 'image-added', 'image-removed', 'lease-granted', 'lease-released', 'address-declined', 'node-seen',
   'job-queued', 'job-step', 'job-node-done', 'job-ended', 'job-resumed', 'bmc-learned']);
 
 const enter = (m, state, at) => ({...m, state, since: m.state === state ? m.since : at});

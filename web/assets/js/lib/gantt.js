@@ -2,6 +2,7 @@
 import {fill, h, svg} from './dom.js';
 import {duration, t, time} from './i18n.js';
 import {has} from './i18n.js';
+import {said} from './said.js';
 
 /**
  * @typedef {{name: string, begin: string, end: string, note?: string}} Phase
@@ -46,7 +47,7 @@ function drawRow(row, y, x, now) {
     row.phases.map((p) => {
       const begin = Date.parse(p.begin);
       const end = endOf(p, now);
-      const text = `${phaseName(p.name)}: ${duration(end - begin)}${p.note ? `. ${p.note}` : ''}`;
+      const text = `${phaseName(p.name)}: ${duration(end - begin)}${p.note ? ` · ${said(p.note)}` : ''}`;
       return svg('rect.phase', {x: x(begin), y: y + 3, width: Math.max(1, x(end) - x(begin)), height: rowHeight - 6, rx: 2, 'data-phase': p.name}, svg('title', null, text));
     }),
     (row.marks || []).map((m) => svg('path.mark', {d: `M${x(Date.parse(m.at)).toFixed(1)} ${y + 1}v${rowHeight - 2}`, 'data-source': m.source}, svg('title', null, `${time(m.at)} ${m.text}`))));

@@ -1,5 +1,6 @@
 // One catalogue for each language, web/i18n/LANGUAGE.json. A Go test refuses a
 // key that one of them lacks, that no code uses, or that no catalogue has.
+import {learn} from './said.js';
 import {settings} from './settings.js';
 
 /** @type {Record<string, string | Record<string, string>>} */
@@ -9,8 +10,10 @@ let siteZone = '';
 
 /** @param {'zh' | 'en'} language */
 export async function loadLanguage(language) {
-  const response = await fetch(`/assets/i18n/${language}.json`);
-  catalogue = await response.json();
+  const read = async (name) => (await fetch(`/assets/i18n/${name}.json`)).json();
+  const [texts, daemon] = await Promise.all([read(language), language === 'zh' ? read('daemon.zh') : undefined]);
+  catalogue = texts;
+  learn(daemon);
   plural = new Intl.PluralRules(language);
   document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
 }

@@ -6,6 +6,7 @@ import {commandLine} from '../lib/dialog.js';
 import {gantt, legend, phaseName} from '../lib/gantt.js';
 import {duration, number, t} from '../lib/i18n.js';
 import {latestRun, median, runOf} from '../lib/run.js';
+import {said} from '../lib/said.js';
 import {stageName} from '../lib/states.js';
 import {field, table} from '../actions/form.js';
 import {command, quote} from '../actions/shell.js';
@@ -120,7 +121,7 @@ function whereTheTimeGoes(rows, shares, now) {
   sums.sort((a, b) => b.sum - a.sum);
   return h('section.panel', null, h('h2', null, t('batch.time')),
     table(t('batch.time'), [t('batch.phase'), t('batch.share'), t('batch.median'), t('batch.longest'), t('batch.shorter')],
-      sums.map((s) => [[h('span.swatch', {data: {phase: s.name}}), phaseName(s.name)], t('unit.percent', {n: number((100 * s.sum) / total)}), duration(s.middle), duration(s.most), notes.get(s.name) || ''])));
+      sums.map((s) => [[h('span.swatch', {data: {phase: s.name}}), phaseName(s.name)], t('unit.percent', {n: number((100 * s.sum) / total)}), duration(s.middle), duration(s.most), said(notes.get(s.name)) || ''])));
 }
 
 /** Machines that take much longer than the one in the middle. */
@@ -141,7 +142,7 @@ function failures(run) {
   if (!groups.length) return null;
   return h('section.panel.wide.bad', null, h('h2', null, t('batch.failures')), groups.map((g) => h('div.cause', null,
     h('h3', null, t('batch.cause', {n: g.machines.length, stage: g.stage ? stageName(g.stage) : t('state.held')})),
-    h('p', null, g.reason), h('p.fix', null, h('strong', null, t('batch.fix')), ' ', g.fix || t('machine.retry')),
+    h('p', null, said(g.reason)), h('p.fix', null, h('strong', null, t('batch.fix')), ' ', said(g.fix) || t('machine.retry')),
     h('p', null, g.machines.flatMap((m, i) => [i ? ', ' : '', link(m)])), commandLine(command('install', quote(g.machines.map((m) => m.name).join(',')))))));
 }
 

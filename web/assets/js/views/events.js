@@ -2,6 +2,7 @@
 import {h, perFrame, setText, fill} from '../lib/dom.js';
 import {commandLine} from '../lib/dialog.js';
 import {dateTime, t} from '../lib/i18n.js';
+import {said} from '../lib/said.js';
 import {command} from '../actions/shell.js';
 import {field} from '../actions/form.js';
 
@@ -10,7 +11,7 @@ const shown = 300;
 /** What an event says, in a line. @param {import('../lib/fold.js').Event} e */
 export function eventText(e) {
   const b = e.body || {};
-  return [b.stage, b.detail, b.reason, b.what, b.message, b.file, b.image?.name, b.deviations?.join('; '), b.by && `(${b.by})`].filter(Boolean).join(' · ');
+  return [b.stage, said(b.detail), said(b.reason), said(b.what), said(b.message), b.file, b.image?.name, b.deviations?.map(said).join('; '), b.by && `(${b.by})`].filter(Boolean).join(' · ');
 }
 
 /** One line of the log. @param {import('../lib/fold.js').Event} e */

@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox, openDialog} from '../lib/dialog.js';
 import {bytes, dateTime, duration, number, t} from '../lib/i18n.js';
+import {said} from '../lib/said.js';
 import {field, table} from '../actions/form.js';
 import {command, quote} from '../actions/shell.js';
 import {dropZone} from './drop.js';
@@ -47,13 +48,13 @@ export function imagesView(app) {
 function verify(i) {
   openDialog(t('images.verifyone', {name: i.name}), (close) => {
     const bar = h('progress', {max: 1, 'aria-label': t('images.verifyone', {name: i.name})});
-    const said = h('p', {role: 'status'}, t('images.verifying'));
+    const status = h('p', {role: 'status'}, t('images.verifying'));
     api.verifyImage(i.name, (line) => {
       if (line.total) bar.value = line.done / line.total;
-      if (line.problem) Object.assign(said, {textContent: line.problem.detail, className: 'error'});
-      if (line.verified) { bar.value = 1; Object.assign(said, {textContent: t('images.verified'), className: 'good'}); }
-    }).catch((e) => Object.assign(said, {textContent: e.message || t('error.away'), className: 'error'}));
-    return [bar, said, commandLine(command('image', 'verify', quote(i.name))), h('div.buttons', null, h('button', {type: 'button', onclick: close}, t('dialog.close')))];
+      if (line.problem) Object.assign(status, {textContent: said(line.problem.detail), className: 'error'});
+      if (line.verified) { bar.value = 1; Object.assign(status, {textContent: t('images.verified'), className: 'good'}); }
+    }).catch((e) => Object.assign(status, {textContent: e.message || t('error.away'), className: 'error'}));
+    return [bar, status, commandLine(command('image', 'verify', quote(i.name))), h('div.buttons', null, h('button', {type: 'button', onclick: close}, t('dialog.close')))];
   });
 }
 
@@ -61,7 +62,7 @@ function verify(i) {
 export function uploadBox(done) {
   const name = h('input', {type: 'text', autocomplete: 'off', spellcheck: 'false', maxlength: 64});
   const bar = h('progress', {max: 1, hidden: true, 'aria-label': t('images.sending')});
-  const said = h('p', {role: 'status'});
+  const status = h('p', {role: 'status'});
   const stop = h('button', {type: 'button', hidden: true, onclick: () => leaving.abort()}, t('images.stop'));
   let leaving = new AbortController();
 
@@ -69,22 +70,22 @@ export function uploadBox(done) {
     leaving = new AbortController();
     bar.hidden = stop.hidden = false;
     bar.value = 0;
-    said.className = '';
+    status.className = '';
     const begun = performance.now();
     try {
       let result;
       await api.uploadImage(file, name.value.trim(), (sent, total) => {
         bar.value = sent / total;
         const rate = sent / Math.max(1, performance.now() - begun);
-        setText(said, sent < total ? t('images.sent', {done: bytes(sent), total: bytes(total), percent: number((100 * sent) / total), left: duration((total - sent) / rate)}) : t('images.hashing'));
+        setText(status, sent < total ? t('images.sent', {done: bytes(sent), total: bytes(total), percent: number((100 * sent) / total), left: duration((total - sent) / rate)}) : t('images.hashing'));
       }, (line) => {
         if (line.problem || line.image) result = line;
-        else if (line.total) { bar.value = line.done / line.total; setText(said, t('images.hashed', {percent: number((100 * line.done) / line.total)})); }
+        else if (line.total) { bar.value = line.done / line.total; setText(status, t('images.hashed', {percent: number((100 * line.done) / line.total)})); }
       }, leaving.signal);
       finish(result);
     } catch (e) {
-      setText(said, e.name === 'AbortError' ? t('images.stopped') : e.message || t('error.away'));
-      said.className = 'error';
+      setText(status, e.name === 'AbortError' ? t('images.stopped') : e.message || t('error.away'));
+      status.className = 'error';
     }
     bar.hidden = stop.hidden = true;
   }
@@ -92,15 +93,15 @@ export function uploadBox(done) {
   function finish(result) {
     if (result?.image) {
       const i = result.image;
-      setText(said, [t('images.isthere', {name: i.name, distro: `${i.distro} ${i.version}`, arch: i.arch, digest: i.digest}), ...(i.warnings || [])].join(' '));
-      said.className = 'good';
+      setText(status, [t('images.isthere', {name: i.name, distro: `${i.distro} ${i.version}`, arch: i.arch, digest: i.digest}), ...(i.warnings || []).map(said)].join(' '));
+      status.className = 'good';
       done();
       return;
     }
-    setText(said, result?.problem?.detail || t('error.away'));
-    said.className = 'error';
+    setText(status, said(result?.problem?.detail) || t('error.away'));
+    status.className = 'error';
   }
 
-  const element = h('section.panel.wide', {'aria-label': t('images.drop')}, dropZone(t('images.drop'), '.iso', take), field(t('images.name'), name, t('images.namehint')), bar, said, stop, commandLine(command('image', 'add', 'FILE.iso')));
+  const element = h('section.panel.wide', {'aria-label': t('images.drop')}, dropZone(t('images.drop'), '.iso', take), field(t('images.name'), name, t('images.namehint')), bar, status, stop, commandLine(command('image', 'add', 'FILE.iso')));
   return {element, close: () => leaving.abort()};
 }

@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {fill, h, perFrame, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
 import {dateTime, duration, t} from '../lib/i18n.js';
+import {said} from '../lib/said.js';
 import {by, table} from '../actions/form.js';
 import {command, quote} from '../actions/shell.js';
 
@@ -41,7 +42,7 @@ export function jobsView(app) {
 }
 
 const what = (j) => [j.verb, ...(j.args || [])].join(' ');
-const jobState = (j) => (j.state === 'running' ? t('jobs.running') : j.reason ? t('jobs.stopped', {reason: j.reason}) : t('jobs.ended'));
+const jobState = (j) => (j.state === 'running' ? t('jobs.running') : j.reason ? t('jobs.stopped', {reason: said(j.reason)}) : t('jobs.ended'));
 
 /** @param {import('../main.js').App} app @param {{id: string}} params */
 export function jobView(app, {id}) {
@@ -72,7 +73,7 @@ export function jobView(app, {id}) {
       commandLine(job.state === 'running' ? command('job', 'show', quote(id)) : command(...what(job).split(' '), `--resume ${quote(id)}`)),
       table(t('jobs.results'), [t('machine.name'), t('machine.state'), t('jobs.message'), t('jobs.fix'), t('jobs.took')],
         (job.results || []).map((r) => [h('a', {href: '/nodes/' + encodeURIComponent(r.target)}, r.target), h('span.phase', {data: {phase: r.phase}}, phaseName(r.phase)),
-          [r.message || data(r.data), r.steps?.length ? steps(r.steps) : null], r.fix || '', r.seconds ? duration(r.seconds * 1000) : '']))];
+          [said(r.message) || data(r.data), r.steps?.length ? steps(r.steps) : null], said(r.fix) || '', r.seconds ? duration(r.seconds * 1000) : '']))];
   }
   const close = whenJobsChange(app, load);
   load();
@@ -82,7 +83,7 @@ export function jobView(app, {id}) {
 const phaseName = (phase) => t(`phase.job.${phase.replace(' ', '-')}`);
 
 const steps = (list) => h('details', null, h('summary', null, t('jobs.steps', {n: list.length})),
-  h('ol', null, list.map((s) => h('li', null, s.what, s.error ? `: ${s.error}` : ''))));
+  h('ol', null, list.map((s) => h('li', null, said(s.what), s.error ? `: ${said(s.error)}` : ''))));
 
 /** What was read, in a line. */
 export function data(d) {

@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {fill, h, setText} from '../lib/dom.js';
 import {dateTime, t} from '../lib/i18n.js';
 import {icon, stageName, stateName, stateText} from '../lib/states.js';
+import {said} from '../lib/said.js';
 import {adoptDialog, bootDialog, disarmDialog, powerDialog} from '../actions/bmc.js';
 import {installDialog} from '../actions/install.js';
 import {answerPanel} from './machine/answer.js';
@@ -32,9 +33,9 @@ export function machineView(app, {name}) {
     const m = store.nodes.get(name);
     fill(badge, m ? [icon(m.state), ' ', h('strong', null, stateName(m.state)), m.state === 'installing' || m.state === 'installed' ? ` · ${stateText(m)}` : '', m.since ? ` · ${t('machine.since', {at: dateTime(m.since)})}` : ''] : t('machine.gone'));
     badge.dataset.state = m?.state || '';
-    const problem = m && (m.reason || m.deviations?.join('; '));
-    fill(why, problem ? h('p', null, m.state === 'failed' && m.stage ? `${t('machine.failedat', {stage: stageName(m.stage)})} ` : '', problem) : null,
-      m?.state === 'failed' || m?.state === 'held' ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', m.fix || t('machine.retry')) : null);
+    const problem = m && (m.reason || m.deviations?.map(said).join('; '));
+    fill(why, problem ? h('p', null, m.state === 'failed' && m.stage ? `${t('machine.failedat', {stage: stageName(m.stage)})} ` : '', said(problem)) : null,
+      m?.state === 'failed' || m?.state === 'held' ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', said(m.fix) || t('machine.retry')) : null);
   }
 
   let offered = '';

@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
 import {t} from '../lib/i18n.js';
+import {said} from '../lib/said.js';
 import {by, person} from '../actions/form.js';
 import {command} from '../actions/shell.js';
 import {dropZone} from './drop.js';
@@ -67,14 +68,14 @@ export function planView(app) {
     const errors = (result.findings || []).filter((f) => f.severity === 'error').length;
     fill(findings,
       h('p', {class: errors ? 'error' : 'good'}, errors ? t('plan.unusable', {n: errors}) : result.applied ? t('plan.applied', {n: result.nodes}) : t('plan.usable', {n: result.nodes})),
-      result.refused ? h('p.warning', null, result.refused) : null,
+      result.refused ? h('p.warning', null, said(result.refused)) : null,
       h('ul.findings', null, (result.findings || []).map(finding)),
       result.changes?.length ? h('details', null, h('summary', null, result.applied ? t('plan.changed', {n: result.changes.length}) : t('plan.changes', {n: result.changes.length})), h('ul.mono', null, result.changes.slice(0, 200).map((c) => h('li', null, c)))) : null);
   }
 
   function finding(f) {
     const place = f.line ? h('button.link', {type: 'button', onclick: () => goTo(f)}, t('plan.place', {line: String(f.line), column: String(f.column)})) : null;
-    return h('li', {data: {severity: f.severity}}, h('strong', null, t(`severity.${f.severity}`)), ' ', place, ' ', f.message, f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', f.fix) : null, h('code', null, f.id));
+    return h('li', {data: {severity: f.severity}}, h('strong', null, t(`severity.${f.severity}`)), ' ', place, ' ', said(f.message), f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', said(f.fix)) : null, h('code', null, f.id));
   }
 
   function goTo({line, column}) {

@@ -3,6 +3,7 @@
 // 16,000 machines cost as much as the few racks on the screen.
 import {fill, h, setText} from '../lib/dom.js';
 import {t} from '../lib/i18n.js';
+import {said} from '../lib/said.js';
 import {icon, progress, setIcon, stateName, states, stateText} from '../lib/states.js';
 import {rows} from './racks.js';
 
@@ -127,7 +128,7 @@ export class RackElement {
       cell.text.textContent = text;
       cell.hidden.textContent = ['', m.u && t('board.unit', {u: m.u}), text !== stateName(m.state) && stateName(m.state), ''].filter((x) => x === '' || x).join(', ');
     }
-    const hint = m.reason || m.detail || '';
+    const hint = m.reason ? said(m.reason) : m.detail || '';
     if (link.title !== hint) link.title = hint;
     const p = progress(m);
     cell.bar.style.setProperty('--done', p === undefined ? '0' : p.toFixed(2));

@@ -2,6 +2,7 @@
 import {fill, h} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
 import {t} from '../lib/i18n.js';
+import {said} from '../lib/said.js';
 import {check, field, table} from '../actions/form.js';
 import {command, quote} from '../actions/shell.js';
 
@@ -16,8 +17,8 @@ export function sheetReport(name, r, take, again) {
   return h('section.panel.wide', {'aria-label': t('sheet.title', {name})}, h('h2', null, t('sheet.title', {name})),
     h('p', null, t('sheet.sum', {rows: r.rows, n: (r.changes || []).length, same: r.unchanged, skipped: bad.length})),
     r.findings?.length ? table(t('sheet.findings'), [t('sheet.cell'), t('sheet.value'), t('sheet.wrong'), t('batch.fix')],
-      r.findings.map((f) => [h('span', {data: {severity: f.severity}}, `${f.column || ''}${f.row || ''} ${f.heading || ''}`), h('code', null, f.cell || ''), f.message, f.fix || ''])) : h('p.good', null, t('sheet.clean')),
-    r.plan_findings?.length ? h('ul.findings', null, r.plan_findings.slice(0, 20).map((f) => h('li', {data: {severity: f.severity}}, f.message, f.fix ? h('p.fix', null, f.fix) : null))) : null,
+      r.findings.map((f) => [h('span', {data: {severity: f.severity}}, `${f.column || ''}${f.row || ''} ${f.heading || ''}`), h('code', null, f.cell || ''), said(f.message), said(f.fix) || ''])) : h('p.good', null, t('sheet.clean')),
+    r.plan_findings?.length ? h('ul.findings', null, r.plan_findings.slice(0, 20).map((f) => h('li', {data: {severity: f.severity}}, said(f.message), f.fix ? h('p.fix', null, said(f.fix)) : null))) : null,
     r.changes?.length ? h('details', {open: r.changes.length < 12}, h('summary', null, t('plan.changes', {n: r.changes.length})),
       h('ul.mono', null, r.changes.slice(0, 500).map((c) => h('li', null, `${t(`sheet.kind.${c.kind}`)} ${c.node}: ${(c.fields || []).map((f) => `${f.field} ${f.old ? `${f.old} → ` : ''}${f.new || '–'}`).join(', ')}`)))) : null,
     decisions(name, r, again),

@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
 import {t} from '../lib/i18n.js';
+import {said} from '../lib/said.js';
 import {choice, field} from '../actions/form.js';
 import {command} from '../actions/shell.js';
 import {installDialog} from '../actions/install.js';
@@ -68,7 +69,7 @@ function wireStep() {
   s.show = (status) => {
     serve.hidden = !status.serving?.waiting;
     const list = status.serving?.links || [];
-    setText(serving, status.serving?.note || t('start.serving', {mode: status.serving?.dhcp || '–', on: (status.serving?.interfaces || []).join(', ') || '–'}));
+    setText(serving, said(status.serving?.note) || t('start.serving', {mode: status.serving?.dhcp || '–', on: (status.serving?.interfaces || []).join(', ') || '–'}));
     if (JSON.stringify(list) === known) return;
     known = JSON.stringify(list);
     const served = status.serving?.interfaces?.[0] || '';
@@ -84,7 +85,7 @@ function wireStep() {
 }
 
 const report = (findings) => h('ul.findings', null, findings.map((f) => h('li', {data: {severity: {ok: 'ok', warn: 'warning', fail: 'error'}[f.status] || f.status}},
-  h('strong', null, t(`doctor.${f.status}`)), ' ', f.what, f.status === 'ok' ? null : [f.why ? h('p', null, f.why) : null, f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', f.fix) : null])));
+  h('strong', null, t(`doctor.${f.status}`)), ' ', said(f.what), f.status === 'ok' ? null : [f.why ? h('p', null, said(f.why)) : null, f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', said(f.fix)) : null])));
 
 function sheetStep(app) {
   const shown = h('div');

@@ -3,6 +3,7 @@ import * as api from '../../lib/api.js';
 import {fill, h} from '../../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../../lib/dialog.js';
 import {t} from '../../lib/i18n.js';
+import {said} from '../../lib/said.js';
 import {by} from '../../actions/form.js';
 import {command, quote} from '../../actions/shell.js';
 import {data} from '../jobs.js';
@@ -17,7 +18,7 @@ export function bmcPanel(app, name) {
   const known = new Map();
   const ask = (label, verb, args) => actButton(label, async () => {
     const result = await once({verb, args, selector: name, by: by()});
-    known.set(label, result.ok ? data(result.data) || result.message || t('bmc.ok') : `${result.message || ''} ${result.fix || ''}`);
+    known.set(label, result.ok ? data(result.data) || said(result.message) || t('bmc.ok') : [result.message, result.fix].filter(Boolean).map(said).join(' '));
     fill(answers, facts([...known]));
   }, {kind: 'plain', box});
 
@@ -27,7 +28,7 @@ export function bmcPanel(app, name) {
       await new Promise((resolve) => setTimeout(resolve, i ? 1000 : 200));
       job = await api.job(job.id);
     }
-    return job.results?.[0] || {ok: false, message: job.reason || t('bmc.silent')};
+    return job.results?.[0] || {ok: false, message: said(job.reason) || t('bmc.silent')};
   }
 
   const p = panel(t('bmc.title'), async () => undefined);

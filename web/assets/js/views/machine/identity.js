@@ -2,6 +2,7 @@
 import * as api from '../../lib/api.js';
 import {h} from '../../lib/dom.js';
 import {bytes, dateTime, t} from '../../lib/i18n.js';
+import {said} from '../../lib/said.js';
 import {facts, panel} from './panel.js';
 
 /** @param {string} name */
@@ -16,7 +17,7 @@ export function identityPanel(name) {
       [t('machine.macs'), lines(n.macs)], [t('machine.addresses'), lines(Object.entries(n.addresses || {}).map(([net, a]) => `${net}: ${a}`))],
       [t('machine.image'), n.image], [t('machine.attempt'), n.attempt && String(n.attempt)], [t('machine.armed'), n.armed_by && t('machine.armedby', {by: n.armed_by, at: dateTime(n.armed_until)})],
       [t('machine.started'), dateTime(n.started)], [t('machine.ended'), dateTime(n.ended)], [t('machine.deadline'), dateTime(n.deadline)],
-      [t('machine.deviations'), (n.deviations || []).map((d) => h('div', null, d))],
+      [t('machine.deviations'), (n.deviations || []).map((d) => h('div', null, said(d)))],
       [t('machine.evidence'), (n.evidence || []).map((e) => h('div', null, h('span.mono', null, e.file), ` ${bytes(e.size)}`))],
     ]);
   });

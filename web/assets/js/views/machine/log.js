@@ -3,6 +3,7 @@ import * as api from '../../lib/api.js';
 import {fill, h, perFrame} from '../../lib/dom.js';
 import {commandLine} from '../../lib/dialog.js';
 import {t, time} from '../../lib/i18n.js';
+import {said} from '../../lib/said.js';
 import {follow} from '../../lib/sse.js';
 import {command} from '../../actions/shell.js';
 import {eventText} from '../events.js';
@@ -38,7 +39,7 @@ export function logPanel(app, name) {
   follow({
     url: () => `/api/v1/nodes/${encodeURIComponent(name)}/timeline?` + new URLSearchParams({since: new Date().toISOString()}),
     last: '', signal: end.signal,
-    take: (messages) => add(messages.map((m) => JSON.parse(m.data)).filter((e) => e.source && e.source !== 'log').map((e) => ({at: e.at, source: e.source, text: [e.what, e.detail, e.cause].filter(Boolean).join(' · ')}))),
+    take: (messages) => add(messages.map((m) => JSON.parse(m.data)).filter((e) => e.source && e.source !== 'log').map((e) => ({at: e.at, source: e.source, text: [e.what, ['syslog', 'console'].includes(e.source) ? e.detail : said(e.detail), said(e.cause)].filter(Boolean).join(' · ')}))),
     tell: (live, status) => { if (status === 404 || status === 405) end.abort(); },
   });
   show();

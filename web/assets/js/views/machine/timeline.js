@@ -4,6 +4,7 @@ import {h} from '../../lib/dom.js';
 import {commandLine} from '../../lib/dialog.js';
 import {gantt, legend, phaseName} from '../../lib/gantt.js';
 import {duration, t, time} from '../../lib/i18n.js';
+import {said} from '../../lib/said.js';
 import {command, quote} from '../../actions/shell.js';
 import {panel} from './panel.js';
 
@@ -20,7 +21,7 @@ export function timelinePanel(name) {
     const marks = entries.map((e) => ({at: e.at, source: e.source, text: entryText(e)}));
     return [
       phases.length ? [gantt([{label: '', phases, marks: marks.filter((m) => inside(m, phases))}], {now: Date.now(), label: t('timeline.picture')}), legend(new Set(phases.map((p) => p.name)))] : null,
-      phases.some((p) => p.note) ? h('ul.notes', null, phases.filter((p) => p.note).map((p) => h('li', null, h('strong', null, phaseName(p.name)), ` ${duration(Date.parse(p.end) - Date.parse(p.begin))}: `, p.note))) : null,
+      phases.some((p) => p.note) ? h('ul.notes', null, phases.filter((p) => p.note).map((p) => h('li', null, h('strong', null, phaseName(p.name)), ` ${duration(Date.parse(p.end) - Date.parse(p.begin))}: `, said(p.note)))) : null,
       causes(line.findings || []),
       line.attempt ? h('p', null, h('a', {href: `/api/v1/nodes/${encodeURIComponent(name)}/pcap?attempt=${line.attempt}`, download: `${name}.pcap`}, t('timeline.pcap'))) : null,
       h('details', null, h('summary', null, t('timeline.entries', {n: entries.length})),
@@ -29,7 +30,7 @@ export function timelinePanel(name) {
   }, {wide: true});
 }
 
-const entryText = (e) => [e.what, e.detail, e.cause].filter(Boolean).join(' · ');
+const entryText = (e) => [e.what, ['syslog', 'console'].includes(e.source) ? e.detail : said(e.detail), said(e.cause)].filter(Boolean).join(' · ');
 
 const inside = (mark, phases) => mark.at >= phases[0].begin && (phases.at(-1).end.startsWith('0001') || mark.at <= phases.at(-1).end);
 
@@ -37,5 +38,5 @@ const inside = (mark, phases) => mark.at >= phases[0].begin && (phases.at(-1).en
 function causes(findings) {
   if (!findings.length) return null;
   return h('ul.findings', {'aria-label': t('timeline.causes')}, findings.map((f) => h('li', {data: {severity: f.normal ? 'ok' : 'warning'}},
-    h('time', {datetime: f.at}, time(f.at)), ` ${f.cause}`, f.next ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', f.next) : null)));
+    h('time', {datetime: f.at}, time(f.at)), ` ${said(f.cause)}`, f.next ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', said(f.next)) : null)));
 }

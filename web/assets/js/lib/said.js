@@ -1,0 +1,109 @@
+// What the daemon says is English on its wire, in its log and at the command
+// line. Its page finds the sentence in i18n/daemon.zh.json, where {} stands for
+// a value, and says it in Chinese. A Go test compares that catalogue with the
+// daemon's sources.
+
+/** @typedef {{pattern: RegExp, text: string, weight: number, exact: boolean}} Sentence */
+
+/** @type {Map<string, Sentence[]>} sentences by their first word; those that begin with a value have none */
+let sentences = new Map();
+/** @type {Map<string, string>} */
+let known = new Map();
+let told = false;
+
+const kept = 5000; // translations that are not worked out again
+const vague = 10; // letters: a sentence of fewer takes single words as its values
+const depth = 4;
+
+/** @param {Record<string, string> | undefined} catalogue undefined leaves everything as the daemon says it */
+export function learn(catalogue) {
+  sentences = new Map();
+  known = new Map();
+  told = Boolean(catalogue);
+  for (const [template, text] of Object.entries(catalogue || {})) {
+    const sentence = compile(template, text);
+    const word = firstWord(template);
+    if (!sentences.has(word)) sentences.set(word, []);
+    sentences.get(word).push(sentence);
+  }
+  for (const list of sentences.values()) list.sort((a, b) => b.weight - a.weight);
+}
+
+/** @param {string} template @param {string} text @returns {Sentence} */
+function compile(template, text) {
+  const parts = template.split('{}');
+  const weight = parts.join('').replace(/[^a-z]/gi, '').length;
+  const value = weight < vague ? '(\\S+)' : '([\\s\\S]+?)';
+  return {pattern: new RegExp(`^${parts.map((p) => p.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join(value)}$`), text, weight, exact: parts.length === 1};
+}
+
+/** The first word, if it is all there: what follows it may belong to a value. */
+const firstWord = (text) => /^([^\s{}]+)(?=\s|$)/.exec(text)?.[1] || '';
+
+/**
+ * A text of the daemon in the language of the page.
+ * @template T @param {T} text @returns {T}
+ */
+export function said(text) {
+  if (!told || typeof text !== 'string' || !text) return text;
+  let answer = known.get(text);
+  if (answer === undefined) {
+    answer = translate(text, 0);
+    if (known.size >= kept) known.clear();
+    known.set(text, answer);
+  }
+  return /** @type {any} */ (answer);
+}
+
+const more = /^([\s\S]+) (\(and \d+ more like it\))$/; // what Check of pkg/site puts behind any sentence
+
+/** @param {string} text @param {number} level */
+function translate(text, level) {
+  const counted = level === 0 ? more.exec(text) : null;
+  if (counted) return translate(counted[1], 1) + translate(counted[2], 1);
+  return whole(text, level) ?? (level < depth ? inParts(text, level) : undefined) ?? text;
+}
+
+/** A text that is one sentence. */
+function whole(text, level) {
+  for (const word of [firstWord(text), '']) {
+    for (const s of sentences.get(word) || []) {
+      const m = s.pattern.exec(text);
+      if (!m) continue;
+      if (s.exact) return s.text;
+      return s.text.replace(/\{(\d+)\}/g, (all, n) => (m[n] === undefined ? all : value(m[n], level)));
+    }
+    if (!word) break;
+  }
+  return undefined;
+}
+
+/** Values are names and numbers, or sentences in their turn: why something failed. */
+const value = (text, level) => (level < depth && /[a-z] [a-z]/.test(text) ? translate(text, level + 1) : text);
+
+const joints = [
+  {at: '; ', by: '；'},
+  {at: ': ', by: '：'},
+];
+
+/** Sentences that follow each other, and sentences with a remark behind them; undefined if none is known. */
+function inParts(text, level) {
+  const remark = /^([\s\S]*\S)( ?\([^()]*\))$/.exec(text);
+  if (remark) {
+    const [front, back] = [whole(remark[1], level + 1), whole(remark[2].trim(), level + 1)];
+    if (front !== undefined || back !== undefined) return (front ?? translate(remark[1], level + 1)) + (back ?? remark[2]);
+  }
+  for (const {at, by} of joints) {
+    for (let i = text.indexOf(at); i > 0; i = text.indexOf(at, i + 1)) {
+      const front = whole(text.slice(0, i), level + 1);
+      const rest = text.slice(i + at.length);
+      if (front !== undefined) return front + by + translate(rest, level + 1);
+    }
+    const i = text.lastIndexOf(at);
+    if (i > 0) {
+      const back = whole(text.slice(i + at.length), level + 1);
+      if (back !== undefined) return translate(text.slice(0, i), level + 1) + by + back;
+    }
+  }
+  return undefined;
+}

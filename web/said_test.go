@@ -1,0 +1,88 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// speak has the page say texts of the daemon in Chinese.
+func speak(t *testing.T, texts []string) []string {
+	t.Helper()
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("needs node: apt install nodejs")
+	}
+	const script = `
+import {readFileSync} from 'node:fs';
+import {learn, said} from './assets/js/lib/said.js';
+learn(JSON.parse(readFileSync('i18n/daemon.zh.json', 'utf8')));
+console.log(JSON.stringify(JSON.parse(readFileSync(0, 'utf8')).map(said)));
+`
+	input, err := json.Marshal(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.CommandContext(t.Context(), "node", "--input-type=module", "-e", script)
+	c.Stdin = bytes.NewReader(input)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("node: %v\n%s", err, out)
+	}
+	var answers []string
+	if err := json.Unmarshal(out, &answers); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	return answers
+}
+
+// Every sentence of the catalogue is found again when the daemon says it, with
+// its values in their places.
+func TestSaidFindsEverySentence(t *testing.T) {
+	chinese := map[string]string{}
+	if err := json.Unmarshal([]byte(read(t, "i18n/daemon.zh.json")), &chinese); err != nil {
+		t.Fatal(err)
+	}
+	var texts, want []string
+	for text, translated := range chinese {
+		holes := strings.Count(text, "{}")
+		for n := range holes {
+			value := "v" + strconv.Itoa(n+1)
+			text = strings.Replace(text, "{}", value, 1)
+			translated = strings.ReplaceAll(translated, "{"+strconv.Itoa(n+1)+"}", value)
+		}
+		texts, want = append(texts, text), append(want, translated)
+	}
+	colons := strings.NewReplacer(": ", "：", "; ", "；") // a value may have them, too
+	for i, got := range speak(t, texts) {
+		if colons.Replace(got) != colons.Replace(want[i]) {
+			t.Errorf("%q is said as\n  %q, not\n  %q", texts[i], got, want[i])
+		}
+	}
+}
+
+// What the daemon puts together of sentences is put together in Chinese.
+func TestSaidPutsTogether(t *testing.T) {
+	told := []struct{ english, chinese string }{
+		{"", ""},
+		{"node-01", "node-01"},
+		{"segmentation fault in a driver that nobody knows", "segmentation fault in a driver that nobody knows"},
+		{"it asked for pxelinux.0, which is no boot file of this server; another DHCP server names that file (option 67), or the firmware remembers it: `rackseed explain` shows what we name",
+			"它请求 pxelinux.0，这不是本服务器的引导文件；该文件由另一台 DHCP 服务器指定（option 67），或固件记住了它：`rackseed explain` 显示我们指定的文件"},
+		{`n1 and n2 are both in rack A03 at unit 7 (and 3 more like it)`, "n1 和 n2 都在机柜 A03 的第 7U（另有 3 处相同）"},
+		{"opening image rocky9: open /srv/rocky.iso: no such file or directory", "打开镜像 rocky9：open /srv/rocky.iso：没有该文件或目录"},
+		{"its install failed before the disk was touched: no disk of 3 matches", "安装在写盘之前失败：no disk of 3 matches"},
+		{"tcp port 8080 is free for HTTP boot", "tcp 端口 8080 空闲，可用于HTTP boot"},
+	}
+	var texts, want []string
+	for _, c := range told {
+		texts, want = append(texts, c.english), append(want, c.chinese)
+	}
+	if diff := cmp.Diff(want, speak(t, texts)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
