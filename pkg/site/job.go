@@ -31,6 +31,10 @@ type JobStep struct {
 	// Disarmed says that the arming was taken back before it was used.
 	Attempt  int  `json:"attempt,omitempty"`
 	Disarmed bool `json:"disarmed,omitempty"`
+
+	// Way is how the BMC was told a boot device, and kept it. The power actions
+	// that follow are to show what the machine makes of it.
+	Way string `json:"way,omitempty"`
 }
 
 // JobNodeDone says what became of one node.
@@ -90,6 +94,7 @@ type JobOptions struct {
 	NoPower bool          `json:"no_power,omitempty"` // somebody else switches the nodes on
 	Window  time.Duration `json:"window,omitempty"`   // nanoseconds that an arming waits
 	Why     string        `json:"why,omitempty"`      // recorded beside each arming
+	Console bool          `json:"console,omitempty"`  // the nodes' consoles are recorded meanwhile
 }
 
 // Job is a durable job as the log tells it. A Job in a published State never
@@ -115,6 +120,7 @@ type JobNode struct {
 	Issued  []string `json:"issued,omitempty"`  // power actions, about to be sent or sent
 	Attempt int      `json:"attempt,omitempty"` // the install that the job armed it for
 	Again   bool     `json:"again,omitempty"`   // that one failed, and another was asked for
+	Told    []string `json:"told,omitempty"`    // the ways in which its BMC was told the boot device; Issued is since the last
 	Done    bool     `json:"done,omitempty"`
 	OK      bool     `json:"ok,omitempty"`
 	Message string   `json:"message,omitempty"`
@@ -153,6 +159,11 @@ func (s *State) applyJob(e Event) error {
 				*n = JobNode{Attempt: b.Attempt} // what was sent was for an earlier one
 			case b.Disarmed:
 				*n = JobNode{}
+			case b.Way != "":
+				n.Issued = nil
+				if len(n.Told) == 0 || n.Told[len(n.Told)-1] != b.Way {
+					n.Told = append(slices.Clone(n.Told), b.Way)
+				}
 			}
 		})
 	case JobNodeDone:

@@ -29,6 +29,7 @@ func TestJobs(t *testing.T) {
 	queued := JobQueued{ID: "j", Verb: "power", Args: []string{"cycle"}, Targets: []string{"a", "b"}}
 	off, on := JobStep{ID: "j", Node: "a", What: "power off issued", Power: "off"}, JobStep{ID: "j", Node: "a", What: "power on issued", Power: "on"}
 	armed, disarmed := JobStep{ID: "j", Node: "a", What: "armed", Attempt: 2}, JobStep{ID: "j", Node: "a", What: "disarmed", Disarmed: true}
+	told, toldElse := JobStep{ID: "j", Node: "a", What: "told pxe", Way: "redfish"}, JobStep{ID: "j", Node: "a", What: "told pxe", Way: "ipmi"}
 	done := JobNodeDone{ID: "j", Node: "a", OK: true, Message: "on"}
 	failed := JobNodeDone{ID: "j", Node: "a", Message: "it says off"}
 	for _, tt := range []struct {
@@ -47,6 +48,10 @@ func TestJobs(t *testing.T) {
 		{name: "resumed, what failed remembers what it was sent", events: []Body{queued, off, failed, JobEnded{ID: "j"}, JobResumed{ID: "j"}}, a: JobNode{Issued: []string{"off"}}},
 		{name: "armed", events: []Body{queued, off, armed}, a: JobNode{Attempt: 2}},
 		{name: "armed, then switched", events: []Body{queued, armed, off, on}, a: JobNode{Attempt: 2, Issued: []string{"off", "on"}}},
+		{name: "told, then switched", events: []Body{queued, armed, told, off, on}, a: JobNode{Attempt: 2, Told: []string{"redfish"}, Issued: []string{"off", "on"}}},
+		{name: "told in another way, what was issued was for the first", events: []Body{queued, armed, told, off, on, toldElse, off}, a: JobNode{Attempt: 2, Told: []string{"redfish", "ipmi"}, Issued: []string{"off"}}},
+		{name: "told the same way again", events: []Body{queued, armed, told, told}, a: JobNode{Attempt: 2, Told: []string{"redfish"}}},
+		{name: "armed anew, told nothing", events: []Body{queued, armed, told, off, armed}, a: JobNode{Attempt: 2}},
 		{name: "disarmed", events: []Body{queued, armed, off, disarmed}},
 		{name: "resumed, what failed is to be armed again", events: []Body{queued, armed, off, failed, JobEnded{ID: "j"}, JobResumed{ID: "j"}}, a: JobNode{Issued: []string{"off"}, Attempt: 2, Again: true}},
 		{name: "twice the same job", events: []Body{queued, queued}, err: "there is a job j already"},

@@ -37,6 +37,7 @@ type JobOptions struct {
 	NoPower bool          `json:"no_power,omitempty"` // somebody else switches the machines on
 	Window  time.Duration `json:"window,omitempty"`   // nanoseconds that an arming waits; zero means install.DefaultArming
 	Why     string        `json:"why,omitempty"`      // recorded beside each arming
+	Console bool          `json:"console,omitempty"`  // the machines' consoles are recorded meanwhile
 }
 
 // Job is one thing that is done to many BMCs.

@@ -137,6 +137,7 @@ type turn struct {
 	said    string
 	settled bool // its boot device was looked at after the install
 	note    string
+	ladder  ladder
 }
 
 func (t *turn) machine() (*site.State, *site.Machine, site.JobNode, error) {
@@ -168,12 +169,30 @@ func (t *turn) run(ctx context.Context) (batch.Outcome, error) {
 		}
 		return t.watch(ctx, 0, nil)
 	}
-	err = t.v.Talk(ctx, t.talk(), t.tell)
+	for {
+		out, err := t.round(ctx)
+		if !errors.Is(err, errElsewhere) {
+			return out, err
+		}
+		t.ladder.climb = true
+	}
+}
+
+// round tells the BMC, and watches what becomes of it: the end of the install,
+// or errElsewhere, after which the BMC is to be told in the next way.
+func (t *turn) round(ctx context.Context) (batch.Outcome, error) {
+	climbs := t.ladder.climb
+	err := t.v.Talk(ctx, t.talk(), t.tell)
 	switch _, m, n, _ := t.machine(); {
 	case m == nil || n.Attempt == 0:
 		return batch.Outcome{}, cmp.Or(err, error(batch.NotBegun("it was not armed"))) // its BMC could not be asked
 	case err == nil:
 		return t.watch(ctx, install.Arrival, nil)
+	case climbs && t.ladder.climb:
+		// It was switched before, and may come all the same.
+		t.ladder.end()
+		t.say(t.ladder.seen + "; it cannot be told otherwise: " + err.Error())
+		return t.watch(ctx, install.Arrival/3, nil)
 	case len(t.v.Issued()) == 0:
 		return t.watch(ctx, 1, err)
 	}
@@ -207,30 +226,29 @@ func (t *turn) say(what string) {
 }
 
 // tell is the conversation with the BMC: is it this machine's, boot from the
-// network once, off and on.
+// network once, off and on. What an earlier conversation has on record as sent
+// is finished, and not begun again.
 func (t *turn) tell(ctx context.Context, s *batch.Session) (batch.Outcome, error) {
-	if err := t.identify(ctx, s); err != nil {
-		return batch.Outcome{}, err
-	}
-	if err := t.arm(ctx); err != nil {
-		return batch.Outcome{}, err
-	}
-	state, m, n, err := t.machine()
-	if err != nil || left(n, m) == toWatch {
-		return batch.Outcome{}, err // somebody pressed the button
+	if !t.ladder.climb {
+		if err := t.identify(ctx, s); err != nil {
+			return batch.Outcome{}, err
+		}
+		if err := t.arm(ctx); err != nil {
+			return batch.Outcome{}, err
+		}
 	}
 	var out batch.Outcome
-	if len(s.Issued) == 0 {
-		t.say("boot device pxe")
-		_, steps, err := bmc.SetBootVerified(ctx, s.Driver, bmc.Boot{Device: bmc.DevicePXE, Mode: mode(state, m)}, s.Patience)
+	if t.ladder.climb || len(s.Issued) == 0 {
+		steps, err := t.bootDevice(ctx, s)
 		out.Steps = steps
 		if err != nil {
-			return out, err
+			return out, t.unlessCame(err)
 		}
 	}
 	power, err := batch.Power(bmc.ActionCycle).Do(ctx, s)
 	out.Steps = append(out.Steps, power.Steps...)
-	return out, err
+	t.ladder.since = cmp.Or(s.Switched(), t.in.r.c.Now())
+	return out, t.unlessCame(err)
 }
 
 // mode is the firmware interface that a machine boots in, where that is
@@ -334,8 +352,11 @@ func (in *installer) vet(node string) error {
 }
 
 // watch waits for the end of the install. The installer has to come within
-// arrival, if that is given; cause is what went wrong before.
+// arrival, if that is given; cause is what went wrong before. errElsewhere is
+// of a machine that does not boot what its BMC was told.
 func (t *turn) watch(ctx context.Context, arrival time.Duration, cause error) (batch.Outcome, error) {
+	look, stop := t.lookout(cause)
+	defer stop()
 	var late <-chan time.Time
 	if arrival > 0 {
 		timer := time.NewTimer(t.in.r.c.Pace.Of(arrival))
@@ -357,6 +378,11 @@ func (t *turn) watch(ctx context.Context, arrival time.Duration, cause error) (b
 		}
 		select {
 		case <-changed:
+			continue
+		case <-look:
+			if t.elsewhere(m, n) {
+				return batch.Outcome{}, errElsewhere
+			}
 			continue
 		case <-late:
 			late, err = nil, t.absent(arrival, cause)
@@ -403,7 +429,7 @@ func (t *turn) absent(arrival time.Duration, cause error) error {
 		return cause
 	}
 	return &batch.Failure{
-		Err: fmt.Errorf("its BMC says that it boots from the network, but within %s nothing of it arrived that may be installed", t.in.r.c.Pace.Of(arrival).Round(time.Second)),
+		Err: fmt.Errorf("its BMC says that it boots from the network, but within %s nothing of it arrived that may be installed%s", t.in.r.c.Pace.Of(arrival).Round(time.Second), t.ladder.history()),
 		Fix: fmt.Sprintf("look at its console (`rackseed console %s`): does it boot from the network, from the port that is cabled to this one? `rackseed explain %s` says what it would be told", t.node, t.node),
 	}
 }

@@ -157,7 +157,11 @@ func (r *Runner) work(ctx context.Context, l *live) {
 			return r.record(ctx, site.JobStep{ID: job.ID, Node: node, What: what})
 		}
 		o.Before = func(ctx context.Context, node string, a bmc.PowerAction) error {
-			return r.record(ctx, site.JobStep{ID: job.ID, Node: node, What: "power " + string(a) + " issued", Power: string(a)})
+			step := site.JobStep{ID: job.ID, Node: node, What: "power " + string(a) + " issued", Power: string(a)}
+			if job.Verb == Install && a == bmc.ActionOff {
+				return r.waiting(ctx, job.ID, node, step) // an installer that has come keeps its power
+			}
+			return r.record(ctx, step)
 		}
 	}
 	results := batch.Run(ctx, o, targets, r.equip(l, v), func(c batch.Change) {
