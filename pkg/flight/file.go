@@ -46,9 +46,10 @@ type writer struct {
 
 // pages is what one machine gets written at once.
 type pages struct {
-	lines   []byte
-	entries int
-	packets []byte
+	lines       []byte
+	entries     int
+	first, last int64 // numbers of the entries
+	packets     []byte
 }
 
 func pagesOf(items []item) (p pages) {
@@ -58,6 +59,10 @@ func pagesOf(items []item) (p pages) {
 			continue
 		}
 		p.entries++
+		if p.first == 0 {
+			p.first = it.n
+		}
+		p.last = it.n
 		if line, err := json.Marshal(it.entry); err == nil { // an Entry has nothing that cannot be written
 			p.lines = append(append(p.lines, line...), '\n')
 		}
@@ -80,20 +85,15 @@ func (w *writer) has(key string) bool {
 	return false
 }
 
-// append reports whether everything was written.
+// append reports whether the entries were written.
 func (w *writer) append(key string, p pages) bool {
-	err := errors.Join(
-		w.appendTo(w.path(key, suffixLines), p.lines, nil),
-		w.appendTo(w.path(key, suffixPackets), p.packets, pcapHeader()),
-	)
-	if err == nil {
-		return true
-	}
-	if now := time.Now(); now.After(w.silent) {
+	lines := w.appendTo(w.path(key, suffixLines), p.lines, nil)
+	err := errors.Join(lines, w.appendTo(w.path(key, suffixPackets), p.packets, pcapHeader()))
+	if now := time.Now(); err != nil && now.After(w.silent) {
 		w.silent = now.Add(time.Minute)
 		w.log.Error("the flight recorder cannot write: what it is told is in memory alone", "node", key, "error", err)
 	}
-	return false
+	return lines == nil
 }
 
 // appendTo adds to a file, which it begins with a header, and rotates it
@@ -121,31 +121,29 @@ func (w *writer) appendTo(path string, data, header []byte) error {
 	return err
 }
 
-// past reads back the newest of what a machine's files hold, and whether the
-// last line is cut short.
-func (w *writer) past(key string) (all []Entry, torn bool) {
+// past reads back the newest of what a machine's files hold.
+func (w *writer) past(key string) (all []Entry) {
 	path := w.path(key, suffixLines)
-	newer, torn, size := w.tail(path)
+	newer, size := w.tail(path)
 	if size < maxTail {
-		older, _, _ := w.tail(path + suffixOlder)
-		all = older
+		all, _ = w.tail(path + suffixOlder)
 	}
-	return append(all, newer...), torn
+	return append(all, newer...)
 }
 
-func (w *writer) tail(path string) (all []Entry, torn bool, size int64) {
+func (w *writer) tail(path string) (all []Entry, size int64) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, 0
+		return nil, 0
 	}
 	if err != nil {
 		w.log.Warn("a timeline cannot be read back", "file", path, "error", err)
-		return nil, false, 0
+		return nil, 0
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
-		return nil, false, 0
+		return nil, 0
 	}
 	from := max(0, info.Size()-maxTail)
 	data, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
@@ -159,7 +157,7 @@ func (w *writer) tail(path string) (all []Entry, torn bool, size int64) {
 	if skipped > 0 {
 		w.log.Info("lines of a timeline were passed over", "file", path, "lines", skipped)
 	}
-	return all, !bytes.HasSuffix(data, []byte{'\n'}) && len(data) > 0, info.Size()
+	return all, info.Size()
 }
 
 // ReadEntries reads a timeline, one JSON object a line. A line that is none,
@@ -191,13 +189,39 @@ func ReadEntries(r io.Reader) (all []Entry, skipped int) {
 	}
 }
 
-// mend cuts off a packet that a power cut left half: what follows it could
-// not be read.
+// mend ends a line that a power cut left half, and cuts off half a packet: what
+// follows them could not be read.
 func (w *writer) mend(key string) {
-	path := w.path(key, suffixPackets)
+	if err := errors.Join(mendLines(w.path(key, suffixLines)), mendPackets(w.path(key, suffixPackets))); err != nil {
+		w.log.Warn("what a power cut left half in a machine's files cannot be mended", "node", key, "error", err)
+	}
+}
+
+func mendLines(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	last := []byte{'\n'}
+	if info, statErr := f.Stat(); statErr == nil && info.Size() > 0 {
+		_, err = f.ReadAt(last, info.Size()-1)
+	}
+	if err == nil && last[0] != '\n' {
+		_, err = f.Write([]byte{'\n'})
+	}
+	return errors.Join(err, f.Close())
+}
+
+func mendPackets(path string) error {
 	data, err := os.ReadFile(path)
-	if err != nil || len(data) == 0 {
-		return
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	whole := pcapHeadSize
 	for _, record := range pcapRecords(data) {
@@ -205,14 +229,11 @@ func (w *writer) mend(key string) {
 	}
 	switch {
 	case whole == len(data):
-		return
+		return nil
 	case len(data) < pcapHeadSize || whole == pcapHeadSize:
-		err = os.Remove(path)
+		return os.Remove(path)
 	default:
-		err = os.Truncate(path, int64(whole))
-	}
-	if err != nil {
-		w.log.Warn("a file of packets that is cut short cannot be mended", "file", path, "error", err)
+		return os.Truncate(path, int64(whole))
 	}
 }
 

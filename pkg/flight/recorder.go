@@ -21,7 +21,7 @@ type Options struct {
 	Clock     func() time.Time // nil means time.Now
 	Log       *slog.Logger     // nil means silence
 	PerNode   int              // entries of one machine in memory, and as many lines of its syslog and console; zero means 1,000
-	InMemory  int              // entries of all machines in memory; zero means 50,000
+	InMemory  int              // entries of all machines in memory; zero means 20,000
 	MaxFile   int64            // bytes of a file before it is rotated, and two are kept; zero means 4 MiB
 	MaxTotal  int64            // bytes of all files; beyond it the oldest are removed; zero means 2 GiB
 	Strangers int              // machines that no plan names; zero means 4,096
@@ -38,6 +38,7 @@ const backlog = 8 << 10
 type Recorder struct {
 	o     Options
 	queue chan item
+	hurry chan struct{} // somebody waits for a barrier
 
 	mu        sync.RWMutex
 	tracks    map[string]*track
@@ -54,6 +55,7 @@ type Recorder struct {
 // item is one thing for the writer: an entry, a packet, or a barrier.
 type item struct {
 	track   *track
+	n       int64 // of the entry, in its track
 	entry   Entry
 	packet  []byte        // a record of a pcap file
 	barrier chan struct{} // closed when everything before it is written
@@ -69,7 +71,7 @@ func Open(o Options) (*Recorder, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	setDefault(&o.PerNode, 1000)
-	setDefault(&o.InMemory, 50_000)
+	setDefault(&o.InMemory, 20_000)
 	setDefault(&o.Strangers, 4096)
 	if o.MaxFile <= 0 {
 		o.MaxFile = 4 << 20
@@ -77,7 +79,7 @@ func Open(o Options) (*Recorder, error) {
 	if o.MaxTotal <= 0 {
 		o.MaxTotal = 2 << 30
 	}
-	r := &Recorder{o: o, queue: make(chan item, backlog), tracks: map[string]*track{}, ended: make(chan struct{})}
+	r := &Recorder{o: o, queue: make(chan item, backlog), hurry: make(chan struct{}, 1), tracks: map[string]*track{}, ended: make(chan struct{})}
 	r.writer = writer{dir: o.Dir, maxFile: o.MaxFile, maxTotal: o.MaxTotal, log: o.Log}
 	if o.Dir == "" {
 		return r, nil
@@ -121,7 +123,8 @@ func (r *Recorder) Record(e Entry) {
 			e.Detail = strings.TrimPrefix(fmt.Sprintf("%s; %d more before it, too many to keep", e.Detail, refused), "; ")
 		}
 	}
-	if t.add(e, r.o.PerNode, r.o.Dir != "") {
+	n, grew := t.add(e, r.o.PerNode, r.o.Dir != "")
+	if grew {
 		r.held.Add(1)
 	}
 	if e.Seq > r.logged.Load() {
@@ -132,9 +135,9 @@ func (r *Recorder) Record(e Entry) {
 		return
 	}
 	select {
-	case r.queue <- item{track: t, entry: e}:
+	case r.queue <- item{track: t, n: n, entry: e}:
 	default:
-		t.written(1)
+		t.unwritten(1, n-1, n)
 		r.dropped.Add(1)
 	}
 }
@@ -183,7 +186,7 @@ func (r *Recorder) trackOf(key string, stranger bool) *track {
 		}
 		r.strangers++
 	}
-	t = &track{key: key, loaded: r.o.Dir == ""}
+	t = &track{key: key, loaded: r.o.Dir == "" || !r.writer.has(key)}
 	r.tracks[key] = t
 	return t
 }
@@ -204,18 +207,15 @@ func (r *Recorder) known(key string) *track {
 	return t
 }
 
-// load puts what a machine's file holds before what was recorded since. It is
-// called before the first entry of this process goes into the file.
+// load brings what a machine's files hold into memory, before what is there
+// alone.
 func (r *Recorder) load(t *track) {
-	t.loading.Lock()
-	defer t.loading.Unlock()
+	t.filing.Lock()
+	defer t.filing.Unlock()
 	if t.isLoaded() {
 		return
 	}
-	past, torn := r.writer.past(t.key)
-	t.torn = torn
-	r.writer.mend(t.key)
-	r.held.Add(int64(t.prepend(past, r.o.PerNode)))
+	r.held.Add(int64(t.prepend(r.writer.past(t.key), r.o.PerNode)))
 }
 
 // Timeline gives what is known of a machine since a time, the oldest first.
@@ -307,6 +307,10 @@ func (r *Recorder) Sync(ctx context.Context) error {
 		return ctx.Err()
 	}
 	select {
+	case r.hurry <- struct{}{}:
+	default: // somebody else hurries it already
+	}
+	select {
 	case <-barrier:
 	case <-r.ended:
 	case <-ctx.Done():
@@ -322,17 +326,24 @@ const (
 	linger   = 100 * time.Millisecond
 )
 
+// gather waits and then takes what has come together, so that the writer is not
+// woken by each packet.
 func (r *Recorder) gather(first item, end <-chan struct{}) []item {
 	group := []item{first}
-	timer := time.NewTimer(linger)
-	defer timer.Stop()
-	for len(group) < maxGroup && group[len(group)-1].barrier == nil {
+	if first.barrier == nil {
+		timer := time.NewTimer(linger)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.hurry:
+		case <-end:
+		}
+	}
+	for len(group) < maxGroup {
 		select {
 		case it := <-r.queue:
 			group = append(group, it)
-		case <-timer.C:
-			return group
-		case <-end:
+		default:
 			return group
 		}
 	}
@@ -382,16 +393,21 @@ func (r *Recorder) write(group []item, end <-chan struct{}) {
 	}
 }
 
+// writeTrack does not read the past: memory may have no room for it.
 func (r *Recorder) writeTrack(t *track, p pages) {
-	r.load(t)
-	if p.entries > 0 && t.torn {
-		p.lines = append([]byte{'\n'}, p.lines...)
-		t.torn = false
+	t.filing.Lock()
+	defer t.filing.Unlock()
+	if !t.whole {
+		r.writer.mend(t.key)
+		t.whole = true
 	}
 	if !r.writer.append(t.key, p) {
 		r.dropped.Add(uint64(p.entries))
+		t.unwritten(p.entries, p.first-1, p.last)
+		t.whole = false // a full disk may have taken half a line
+		return
 	}
-	t.written(p.entries)
+	t.written(p.entries, p.last)
 }
 
 // forget takes the machines that said nothing for longest out of memory, when

@@ -13,8 +13,8 @@ import (
 type track struct {
 	key string
 
-	loading sync.Mutex // held while the past is read
-	torn    bool       // the file ends in the middle of a line; the writer's own
+	filing sync.Mutex // held while the machine's files are read or written
+	whole  bool       // what a power cut left half in them is mended; under filing
 
 	entries, packets bucket
 
@@ -23,7 +23,8 @@ type track struct {
 	events   ring
 	text     ring // syslog and console
 	count    int64
-	pending  int // entries on their way to the disk
+	pending  int   // entries on their way to the disk
+	onDisk   int64 // number of the newest entry that went there
 	followed int
 	newest   time.Time
 	grown    chan struct{} // closed at the next entry; nil when nobody waits
@@ -33,6 +34,7 @@ type track struct {
 type numbered struct {
 	n int64
 	Entry
+	unwritten bool // the disk could not keep up, and will not have it
 }
 
 // What one machine is heard to do on the wire: more than any boot does. One
@@ -40,7 +42,7 @@ type numbered struct {
 // of others.
 const (
 	wirePerSecond = 5
-	wireAtOnce    = 200
+	wireAtOnce    = 64
 )
 
 // bucket bounds a rate.
@@ -113,8 +115,9 @@ func (t *track) ringOf(s Source) *ring {
 	return &t.events
 }
 
-// add reports whether memory holds one entry more than before.
-func (t *track) add(e Entry, limit int, pending bool) bool {
+// add gives the entry its number, and reports whether memory holds one more
+// than before.
+func (t *track) add(e Entry, limit int, pending bool) (n int64, grew bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.count++
@@ -128,16 +131,16 @@ func (t *track) add(e Entry, limit int, pending bool) bool {
 		close(t.grown)
 		t.grown = nil
 	}
-	return t.ringOf(e.Source).add(numbered{t.count, e}, limit)
+	return t.count, t.ringOf(e.Source).add(numbered{n: t.count, Entry: e}, limit)
 }
 
-// prepend puts the past before what arrived since, and gives how much memory
-// holds more than before.
+// prepend puts what is in the files before what is in memory alone, and gives
+// how much memory holds more than before.
 func (t *track) prepend(past []Entry, limit int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := len(t.events.all) + len(t.text.all)
-	since := append(t.events.inOrder(), t.text.inOrder()...)
+	since := slices.DeleteFunc(append(t.events.inOrder(), t.text.inOrder()...), func(x numbered) bool { return x.n <= t.onDisk && !x.unwritten })
 	seen := map[uint64]bool{0: true}
 	first := t.count + 1
 	for _, x := range since {
@@ -152,7 +155,7 @@ func (t *track) prepend(past []Entry, limit int) int {
 			continue
 		}
 		seen[e.Seq] = true
-		t.ringOf(e.Source).add(numbered{first - int64(len(past)-i), e}, limit)
+		t.ringOf(e.Source).add(numbered{n: first - int64(len(past)-i), Entry: e}, limit)
 		if e.At.After(t.newest) {
 			t.newest = e.At
 		}
@@ -190,10 +193,27 @@ func (t *track) isLoaded() bool {
 	return t.loaded
 }
 
-func (t *track) written(n int) {
+// written notes that entries are in the file, up to the one with number last.
+func (t *track) written(entries int, last int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.pending -= n
+	t.pending -= entries
+	t.onDisk = max(t.onDisk, last)
+}
+
+// unwritten notes that entries, those behind the one with number after and up
+// to last, will be in memory alone.
+func (t *track) unwritten(entries int, after, last int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending -= entries
+	for _, g := range [...]*ring{&t.events, &t.text} {
+		for i, x := range g.all {
+			if x.n > after && x.n <= last {
+				g.all[i].unwritten = true
+			}
+		}
+	}
 }
 
 func (t *track) follow(n int) {
