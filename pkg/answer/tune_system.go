@@ -50,6 +50,11 @@ func openFiles(limits []profile.Limit) int {
 // disksProfile is a tuned profile of our own, beside the one of the plan.
 const disksProfile = "rackseed-disks"
 
+// profileDirs are where tuned looks for profiles of the site: before 2.24, and
+// on RHEL 9 to this day, in the first, elsewhere (RHEL 10, Debian 13) only in
+// the second. A profile that it misses leaves the whole system untuned.
+func profileDirs() []string { return []string{"/etc/tuned/", "/etc/tuned/profiles/"} }
+
 // tunedProfiles are the profiles that tuned merges, later ones over earlier
 // ones.
 func tunedProfiles(i *profile.Intent) string {
@@ -66,15 +71,17 @@ func tuneTuned(s *script, i *profile.Intent) {
 	if name == "" {
 		return
 	}
-	section(s, "The profile of tuned.")
+	section(s, "The profile of tuned. Releases before and after 2.24 look for those of the site in different places.")
 	if len(i.Schedulers) > 0 {
-		s.file("/etc/tuned/"+disksProfile+"/tuned.conf", `# Written by Rackseed: without this, tuned sets another read-ahead after the rules of udev.
+		for _, dir := range profileDirs() {
+			s.file(dir+disksProfile+"/tuned.conf", `# Written by Rackseed: without this, tuned sets another read-ahead after the rules of udev.
 [main]
 summary=Leaves schedulers and read-ahead to the rules of udev
 
 [disk]
 enabled=false
 `)
+		}
 	}
 	if cpus := derived(i, "isolated_cpus"); isolates(name) && cpus != "" {
 		var b strings.Builder
