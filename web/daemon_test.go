@@ -25,24 +25,40 @@ var spoken = []string{
 	"pkg/planfile/*.go", "-pkg/planfile/emit.go",
 	"pkg/planfile/sheet/*.go", "-pkg/planfile/sheet/starter.go", "-pkg/planfile/sheet/write.go",
 	"pkg/flight/causes.go", "pkg/flight/text.go", "pkg/flight/notes.go",
-	"pkg/install/*.go", "pkg/boot/*.go", "pkg/dhcp/*.go", "-pkg/dhcp/conn.go", "-pkg/dhcp/serve*.go",
+	"pkg/install/*.go", "pkg/boot/*.go", "pkg/dhcp/*.go", "-pkg/dhcp/conn.go", "-pkg/dhcp/serve.go",
 	"pkg/discovery/*.go", "pkg/cabling/*.go", "pkg/survey/*.go", "pkg/image/*.go", "-pkg/image/http.go", "-pkg/image/comps.go",
 	"pkg/bmc/*.go", "pkg/bmc/job/*.go", "pkg/bmc/batch/*.go", "pkg/bmc/redfish/*.go",
 	"pkg/bmc/ipmi/boot.go", "pkg/bmc/ipmi/console.go", "pkg/bmc/ipmi/errors.go", "pkg/bmc/ipmi/ipmi.go", "pkg/bmc/ipmi/session.go", "pkg/bmc/ipmi/password.go",
 	"pkg/api/*.go", "pkg/view/*.go", "pkg/login/desk.go",
 	"cmd/rackseed/doctor.go", "cmd/rackseed/doctorimages.go", "cmd/rackseed/foreign.go", "cmd/rackseed/health.go", "cmd/rackseed/wire.go",
-	"cmd/rackseed/observe.go", "cmd/rackseed/observe_http.go", "cmd/rackseed/explain.go",
+	"pkg/flight/log.go", "pkg/flight/phases.go", "cmd/rackseed/observe.go", "cmd/rackseed/observe_http.go", "cmd/rackseed/explain.go",
 }
 
 // unread are strings in those sources that look like sentences and are read
 // by programs.
-var unread = regexp.MustCompile(`^(hostname=name |text/|is anybody there|too many$|lock out$|login delayed$|first record does|server gave HTTP|the plan$|- -- |Kernel panic$|nodes:|attachment; |inline; |red hat enterprise linux$|\.disk/info says)|\(\?i\)|PXE-E\d+\||curl: \\`)
+var unread = regexp.MustCompile(`^(hostname=name |UUID=|text/|is anybody there|too many$|lock out$|login delayed$|first record does|server gave HTTP|the plan$|- -- |Kernel panic$|nodes:|attachment; |inline; |red hat enterprise linux$|\.disk/info says)|\(\?i\)|PXE-E\d+\||curl: \\`)
 
 // borrowed are texts of Go and of the kernel that errors end with.
 var borrowed = []string{
 	"no such file or directory", "file does not exist", "permission denied", "operation not permitted", "no space left on device", "file too large",
 	"connection refused", "connection reset by peer", "network is unreachable", "no route to host", "i/o timeout", "context deadline exceeded",
 	"context canceled", "address already in use", "unexpected EOF", "input/output error", "read-only file system", "device or resource busy",
+}
+
+// scripts of answer files, whose words come back as reasons and deviations.
+var answerScripts = []string{
+	"disk.sh", "disk-clear.sh", "disk-debconf.sh", "disk-autoinstall.sh", "early.sh", "late.sh", "late-esp.sh", "cabling.sh",
+	"autoinstall-error.sh", "autoinstall-late.sh", "ks-onerror.sh", "verify.sh", "verify-net.sh", "medium-node.sh",
+}
+
+// apart are sentences that stand in their sources in pieces, and what the
+// machines of the demo say.
+var apart = []string{
+	"{}: is {}, planned {}", "CPUs of {}: are {}, planned {}", "not set", "sysctl {}", "there is no disk at all, is the driver of its controller missing?", // scripts of answer files
+	"at {}: {}", "by {}: {}", "{}, through relay {}", "{}, read back: {}",
+	"{} disks match the selector of the system disk, {} is wanted: {}; nothing was written",
+	"package {} does not install: unexpected end of file",
+	"sysctl {} is {}, not {}",
 }
 
 // Whatever the daemon says on the page it says in Chinese, too.
@@ -53,6 +69,10 @@ func TestDaemonSpeaksChinese(t *testing.T) {
 	}
 	said := daemonTexts(t)
 	maps.Copy(said, profileTexts(t))
+	maps.Copy(said, scriptTexts(t))
+	for _, text := range apart {
+		said[text] = "apart"
+	}
 	for _, text := range borrowed {
 		said[text] = "Go"
 	}
@@ -127,6 +147,76 @@ func sources(t *testing.T) []string {
 	}
 	maps.DeleteFunc(files, func(_ string, wanted bool) bool { return !wanted })
 	return slices.Sorted(maps.Keys(files))
+}
+
+var (
+	spokenWord = regexp.MustCompile(`(?:\b(?:echo|differs|give_up)|report failed|\b(?:reason|must|cables)=) ?"`)
+	progress   = regexp.MustCompile(`^(Rackseed |rackseed: | )`) // of an install, on its console
+	fragment   = regexp.MustCompile(`^(is|has|fits) `)           // said of a disk
+)
+
+// scriptTexts are the sentences of the scripts, with {} for each expansion.
+func scriptTexts(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, name := range answerScripts {
+		text, err := os.ReadFile(filepath.Join("../pkg/answer/scripts", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range spokenWord.FindAllIndex(text, -1) {
+			said := shellString(string(text[at[1]:]))
+			if fragment.MatchString(said) {
+				said = "{} " + said
+			}
+			if reading.MatchString(said) && !progress.MatchString(said) && !unread.MatchString(said) {
+				found[strings.TrimSpace(said)] = "pkg/answer/scripts/" + name
+			}
+		}
+	}
+	if len(found) < 50 {
+		t.Fatalf("%d sentences in the scripts", len(found))
+	}
+	return found
+}
+
+// shellString is a string up to the quotation mark that ends it, with {} for
+// each expansion.
+func shellString(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '"':
+			return b.String()
+		case text[i] == '$' && (text[i+1] == '{' || text[i+1] == '('):
+			b.WriteString("{}")
+			i += expansion(text[i+1:])
+		case text[i] == '$':
+			b.WriteString("{}")
+			i += max(1, len(variable.FindString(text[i+1:])))
+		default:
+			b.WriteByte(text[i])
+		}
+	}
+	return b.String()
+}
+
+var variable = regexp.MustCompile(`^(\w+|[*@#?])`)
+
+// expansion is the length of what stands in brackets, with them.
+func expansion(text string) int {
+	depth := 0
+	for i, c := range text {
+		switch c {
+		case '{', '(':
+			depth++
+		case '}', ')':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return len(text)
 }
 
 var summary = regexp.MustCompile(`(?m)^ *summary: *"?(.+?)"?$`)
