@@ -57,6 +57,8 @@ func TestMatching(t *testing.T) {
 		{Machine{Manufacturer: "HP", Model: "ProLiant DL360 Gen9"}, "hpe-ilo", "", ""},
 		{Machine{Manufacturer: "Hewlett Packard Enterprise"}, "hpe-ilo", "", ""},
 		{Machine{Manufacturer: "Supermicro", Model: "SYS-6029P"}, "supermicro", "supermicro-usb-cd supermicro-with-mode supermicro-uefi-disk", ""},
+		{Machine{Manufacturer: "Inspur", Model: "NF5280M7"}, "inspur-m7", "", ""},
+		{Machine{Manufacturer: "Inspur", Model: "NF5280M5"}, "", "", ""},
 		{Machine{Manufacturer: "Super Micro Computer, Inc."}, "supermicro", "supermicro-usb-cd supermicro-with-mode supermicro-uefi-disk", ""},
 		{Machine{Manufacturer: "Lenovo", Model: "ThinkSystem SR650"}, "lenovo", "", ""},
 		{Machine{Manufacturer: "Huawei", Model: "2288H V5"}, "huawei-ibmc", "huawei-pxe-first huawei-disk-first", "#VirtualMedia.VmmControl"},
