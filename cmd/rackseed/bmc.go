@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/rackseed/rackseed/pkg/bmc"
 	"github.com/rackseed/rackseed/pkg/bmc/batch"
@@ -68,10 +69,28 @@ func (f *bmcFlags) command(g *globals, c *cobra.Command, verb string, words func
 		}
 		return f.run(c, g, view.JobRequest{
 			Verb: verb, Args: words, Selector: selector, Options: f.options, By: operatorName(),
-			Resume: f.resume, Pin: f.direct.pin, Force: f.force, DryRun: f.dryRun,
+			Resume: f.resume, Given: givenOptions(c, f.resume), Pin: f.direct.pin, Force: f.force, DryRun: f.dryRun,
 		})
 	}
 	return c
+}
+
+// givenOptions names the options of a job that stand on the command line: one
+// that goes on keeps the others as they were.
+func givenOptions(c *cobra.Command, resume string) (names []string) {
+	if resume == "" {
+		return nil
+	}
+	options := map[string]string{
+		"parallel": "parallel", "per-rack": "per_rack", "stagger": "stagger", "canary": "canary", "max-failures": "max_failures", "deadline": "deadline",
+		"for": "window", "reason": "why", "no-power": "no_power", "console": "console",
+	}
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if name := options[f.Name]; name != "" {
+			names = append(names, name)
+		}
+	})
+	return names
 }
 
 func (f *bmcFlags) split(args []string, words func([]string) ([]string, error)) (selector string, rest []string, err error) {

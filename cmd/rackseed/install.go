@@ -84,7 +84,7 @@ func (f *installFlags) run(c *cobra.Command, g *globals, selector string) error 
 	if f.canary < 0 && !o.NoPower {
 		o.Canary = 1
 	}
-	req := view.JobRequest{Verb: job.Install, Selector: selector, Options: o, By: operatorName(), Resume: f.resume}
+	req := view.JobRequest{Verb: job.Install, Selector: selector, Options: o, By: operatorName(), Resume: f.resume, Given: givenOptions(c, f.resume)}
 	if f.dryRun {
 		return withClient(ctx, g, func(cl *client.Client) error {
 			plan, err := dryInstall(ctx, cl, req)

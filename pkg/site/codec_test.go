@@ -82,7 +82,7 @@ func bodies() []Body {
 		JobQueued{ID: "j", Verb: "power", Args: []string{"cycle"}, Targets: []string{"cs-01"}, Options: JobOptions{1, 2, time.Second, 3, 4, time.Minute, true, time.Hour, "w", true}, By: "by"},
 		JobStep{ID: "j", Node: "cs-01", What: "power off issued", Power: "off", Attempt: 2, Disarmed: true, Way: "redfish"},
 		JobNodeDone{ID: "j", Node: "cs-01", OK: true, Message: "on"},
-		JobEnded{ID: "j", Reason: "r"}, JobResumed{ID: "j", By: "by"},
+		JobEnded{ID: "j", Reason: "r"}, JobResumed{ID: "j", By: "by", Options: &JobOptions{Canary: 1, Why: "w"}},
 		BMCLearned{Node: "cs-01", Known: BMCKnown{"redfish", 17, "aa", "Dell", "R760", "7.0"}},
 		NodeInventoried{Node: "cs-01", Inventory: inventory}, StrangerInventoried{MAC: mac, Inventory: inventory},
 		BMCAdopted{Node: "cs-01", Address: "10.21.0.1", Protocol: "ipmi", Username: "u", Password: "sealed:x", By: "by"},

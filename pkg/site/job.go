@@ -56,6 +56,8 @@ type JobEnded struct {
 type JobResumed struct {
 	ID string `json:"id"`
 	By string `json:"by,omitempty"`
+	// Options are what it goes on with; nil means with its own.
+	Options *JobOptions `json:"options,omitempty"`
 }
 
 // BMCLearned is what a conversation found out about a node's BMC. It is an
@@ -171,7 +173,7 @@ func (s *State) applyJob(e Event) error {
 	case JobEnded:
 		return s.endJob(b, e.At)
 	case JobResumed:
-		return s.resumeJob(b.ID, e.At)
+		return s.resumeJob(b, e.At)
 	case BMCLearned:
 		return s.change(b.Node, func(m *Machine) error {
 			m.BMC = b.Known
@@ -236,16 +238,19 @@ func (s *State) endJob(b JobEnded, at time.Time) error {
 
 // resumeJob lets the nodes that failed try again. What they were sent stays
 // on record, so that no power action is repeated that did happen.
-func (s *State) resumeJob(id string, at time.Time) error {
-	j, err := s.job(id, false)
+func (s *State) resumeJob(b JobResumed, at time.Time) error {
+	j, err := s.job(b.ID, false)
 	if err != nil {
 		return err
 	}
 	j.Active, j.Ended, j.Reason = at, time.Time{}, ""
-	s.Jobs.set(id, j)
+	if b.Options != nil {
+		j.Options = *b.Options
+	}
+	s.Jobs.set(b.ID, j)
 	for _, node := range j.Targets {
-		if n, _ := s.JobNodes.Get(JobKey{id, node}); n.Done && !n.OK {
-			s.JobNodes.set(JobKey{id, node}, JobNode{Issued: n.Issued, Attempt: n.Attempt, Again: n.Attempt > 0})
+		if n, _ := s.JobNodes.Get(JobKey{b.ID, node}); n.Done && !n.OK {
+			s.JobNodes.set(JobKey{b.ID, node}, JobNode{Issued: n.Issued, Attempt: n.Attempt, Again: n.Attempt > 0})
 		}
 	}
 	return nil

@@ -2,6 +2,9 @@ package view
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/site"
@@ -16,6 +19,7 @@ type JobRequest struct {
 	Options  JobOptions `json:"options,omitzero"`
 	By       string     `json:"by,omitempty"`
 	Resume   string     `json:"resume,omitempty"` // ID; then there is no selector
+	Given    []string   `json:"given,omitempty"`  // with Resume: the names of the options that hold from now on, instead of the job's own
 	Pin      string     `json:"pin,omitempty"`    // SHA-256 of the certificate that the BMC now has
 	Force    bool       `json:"force,omitempty"`  // even while a machine is being installed
 	DryRun   bool       `json:"dry_run,omitempty"`
@@ -38,6 +42,39 @@ type JobOptions struct {
 	Window  time.Duration `json:"window,omitempty"`   // nanoseconds that an arming waits; zero means install.DefaultArming
 	Why     string        `json:"why,omitempty"`      // recorded beside each arming
 	Console bool          `json:"console,omitempty"`  // the machines' consoles are recorded meanwhile
+}
+
+// With gives the options with some of them taken from another.
+func (o JobOptions) With(given JobOptions, names []string) (JobOptions, error) {
+	for _, name := range names {
+		switch name {
+		case "parallel":
+			o.Parallel = given.Parallel
+		case "per_rack":
+			o.PerRack = given.PerRack
+		case "stagger":
+			o.Stagger = given.Stagger
+		case "canary":
+			o.Canary = given.Canary
+		case "max_failures":
+			o.MaxFailures = given.MaxFailures
+		case "deadline":
+			o.Deadline = given.Deadline
+		case "window":
+			o.Window = given.Window
+		case "why":
+			o.Why = given.Why
+		case "console":
+			o.Console = given.Console
+		case "no_power":
+			if given.NoPower != o.NoPower {
+				return o, errors.New("a job that goes on keeps its --no-power: begin another one")
+			}
+		default:
+			return o, fmt.Errorf("a job that goes on cannot change its %s: begin another one", strings.ReplaceAll(name, "_", "-"))
+		}
+	}
+	return o, nil
 }
 
 // Job is one thing that is done to many BMCs.

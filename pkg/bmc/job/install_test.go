@@ -317,6 +317,36 @@ func TestResumeInstallsNothingTwice(t *testing.T) {
 	})
 }
 
+// TestResumeTakesWhatIsSaidAnew: behind a canary that failed and was repaired,
+// a job goes on with all machines at once when it is told to, and otherwise as
+// it began.
+func TestResumeTakesWhatIsSaidAnew(t *testing.T) {
+	for _, tt := range []struct {
+		given []string
+		want  int
+	}{{nil, 1}, {[]string{"canary", "why"}, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHall(t, map[string]string{"a": "fails"})
+			r, stop := h.runner()
+			defer stop()
+			finished(t, r, h.start(r, view.JobOptions{Canary: 1, Parallel: 7}).ID)
+			h.ends = nil
+			if _, err := r.Start(t.Context(), view.JobRequest{Resume: "j1", Given: []string{"no_power"}, Options: view.JobOptions{NoPower: true}}); err == nil {
+				t.Error("a job with BMCs goes on without")
+			}
+			if _, err := r.Start(t.Context(), view.JobRequest{Resume: "j1", Given: tt.given, Options: view.JobOptions{Parallel: 1, Why: "repaired"}}); err != nil {
+				t.Fatal(err)
+			}
+			if got := outcome(finished(t, r, "j1")); got != "ended: a done, b done, c done" {
+				t.Error(got)
+			}
+			if j, _ := h.now().Jobs.Get("j1"); j.Options.Canary != tt.want || j.Options.Parallel != 7 || (j.Options.Why == "repaired") != (tt.want == 0) {
+				t.Errorf("it went on with %+v", j.Options)
+			}
+		})
+	}
+}
+
 func TestInstallRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, nil)

@@ -203,9 +203,16 @@ func (r *Runner) resume(ctx context.Context, req view.JobRequest) (view.Job, err
 		return view.Job{}, view.Misuse(fmt.Sprintf("job %s is `%s`, not `%s`", j.ID, words(j.Verb, j.Args), words(req.Verb, req.Args)))
 	}
 	if l := r.find(j.ID); l != nil && j.Running() {
+		if len(req.Given) > 0 {
+			return view.Job{}, view.Misuse(fmt.Sprintf("job %s is running, with its own options: `rackseed job cancel %s` ends it first", j.ID, j.ID))
+		}
 		return l.view(), nil
 	}
-	task, err := r.task(j.ID, j.By, j.Verb, j.Args, view.JobOptions(j.Options))
+	options, err := view.JobOptions(j.Options).With(req.Options, req.Given)
+	if err != nil {
+		return view.Job{}, view.Misuse(err.Error())
+	}
+	task, err := r.task(j.ID, j.By, j.Verb, j.Args, options)
 	if err != nil {
 		return view.Job{}, view.Misuse(err.Error())
 	}
@@ -214,7 +221,11 @@ func (r *Runner) resume(ctx context.Context, req view.JobRequest) (view.Job, err
 		if !ok || now.Running() {
 			return nil, nil // a killed command left it
 		}
-		return []site.Body{site.JobResumed{ID: j.ID, By: req.By}}, nil
+		resumed := site.JobResumed{ID: j.ID, By: req.By}
+		if len(req.Given) > 0 {
+			resumed.Options = (*site.JobOptions)(&options)
+		}
+		return []site.Body{resumed}, nil
 	})
 	if err != nil {
 		return view.Job{}, fmt.Errorf("recording that job %s goes on: %w", j.ID, err)
