@@ -143,6 +143,32 @@ func TestBundle(t *testing.T) {
 	}
 }
 
+// TestBundleOfRelease: one bundle serves every release of the RHEL family, and
+// asks of each the packages that it has.
+func TestBundleOfRelease(t *testing.T) {
+	t.Parallel()
+	path := commands(t, map[string]string{
+		"rpm":       `for last; do :; done; [ "$last" != kernel-modules-extra ]`,
+		"systemctl": "echo enabled", "id": "echo 0", "chroot": "exit 1",
+	}) + ":" + os.Getenv("PATH")
+	script := scriptFile(t, bundle(t, everything(t, rocky9())))
+	for version, extra := range map[string]bool{"8.10": false, "9.6": false, "10.1": true} {
+		root := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, "etc/os-release"), []byte("ID=rocky\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\""+version+"\"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		cmd := within(t, "sh", script, "--dry-run")
+		cmd.Env = []string{"ROOT=" + root, "PATH=" + path, "TMPDIR=" + t.TempDir()}
+		out, _ := cmd.CombinedOutput() // services are missing as well
+		if got := strings.Contains(string(out), "would change: packages installed: kernel-modules-extra\n"); got != extra {
+			t.Errorf("%s: asks for kernel-modules-extra: %v\n%s", version, got, out)
+		}
+	}
+}
+
 // onlyFiles leaves folders out, which --restore does not remove.
 func onlyFiles(all map[string]string) map[string]string {
 	files := map[string]string{}

@@ -18,6 +18,7 @@ type dialect struct {
 	fpiToTail  bool              // fpi_to_tail=off, as the vendor's own medium says
 	smmu       bool              // Kunpeng boards need their RAID controllers past the SMMU
 	licence    bool              // .kyinfo and LICENSE of the medium belong into /etc
+	packages   []string          // what a server needs and only weak dependencies, or none, would bring
 	crashDump  map[string]string // what the installer adds to the kernel's arguments by itself, by architecture
 }
 
@@ -29,8 +30,16 @@ func dialectOf(image site.Image) (dialect, error) {
 	switch generation(image) {
 	case "rhel 8":
 		return dialect{weakdeps: "--excludeWeakdeps"}, nil
-	case "rhel 9", "rhel 10":
-		return dialect{timesource: true, weakdeps: "--exclude-weakdeps"}, nil
+	case "rhel 9":
+		// Kernels only recommend their firmware, without which many a NIC has no link.
+		return dialect{timesource: true, weakdeps: "--exclude-weakdeps", packages: []string{"linux-firmware"}}, nil
+	case "rhel 10":
+		// br_netfilter, and from 10.2 what iptables stands on, left the packages of every kernel.
+		el10 := dialect{timesource: true, weakdeps: "--exclude-weakdeps", packages: []string{"linux-firmware", "kernel-modules-extra"}}
+		if image.Arch == "x86_64" {
+			el10.packages = append(el10.packages, "amd-ucode-firmware")
+		}
+		return el10, nil
 	case "openeuler 20.03":
 		openEuler.weakdeps = "--excludeWeakdeps"
 		return openEuler, nil

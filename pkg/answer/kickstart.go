@@ -272,7 +272,7 @@ func (k *ks) packages(t *Target, d dialect) error {
 	if err != nil {
 		return err
 	}
-	k.section("%packages "+d.weakdeps, strings.Join(append([]string{"@" + coreGroup}, names...), "\n")+"\n")
+	k.section("%packages "+d.weakdeps, strings.Join(slices.Concat([]string{"@" + coreGroup}, names, d.packages), "\n")+"\n")
 	return nil
 }
 

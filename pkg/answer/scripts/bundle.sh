@@ -94,9 +94,20 @@ is_installed() {
 	esac
 }
 
+# packages_of_release: from release 10 on, br_netfilter and what iptables stands on are in a package
+# of their own.
+packages_of_release() {
+	(
+		VERSION_ID=''
+		# shellcheck source=/dev/null
+		. "$ROOT/etc/os-release"
+		case $family:$VERSION_ID in rhel:1[0-9]*) echo kernel-modules-extra ;; esac
+	)
+}
+
 install_packages() {
 	[ "$with_packages" = yes ] || return 0
-	for name in $packages; do is_installed "$name" || missing="$missing $name"; done
+	for name in $packages $(packages_of_release); do is_installed "$name" || missing="$missing $name"; done
 	[ -n "$missing" ] || return 0
 	changed "packages installed:$missing"
 	applies || return 0
