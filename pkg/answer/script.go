@@ -71,10 +71,13 @@ func (s *script) file(path, text string) { s.put(path, path, text) }
 // named is file for a path that a plan has a part in.
 func (s *script) named(path, text string) { s.put(path, s.shell("file", path), text) }
 
-func (s *script) put(path, word, text string) {
+func (s *script) put(path, word, text string) { s.make("put 0644 "+word, path, text) }
+
+// make adds a call of a function that makes a file of the target what it reads.
+func (s *script) make(call, path, text string) {
 	text = strings.TrimSuffix(text, "\n")
 	s.files = append(s.files, written{path, text + "\n"})
-	s.say(fmt.Sprintf("put 0644 %s <<'%s'", word, endOfText), text, endOfText)
+	s.say(fmt.Sprintf("%s <<'%s'", call, endOfText), text, endOfText)
 }
 
 // text is the finished script.

@@ -29,7 +29,7 @@ func tuneKernel(s *script, i *profile.Intent) {
 			fmt.Fprintf(&b, "%s = %s\n", s.item("sysctl key", v.Key), s.value(field, v.Value))
 		}
 		section(s, "Kernel parameters, in force from the next boot.")
-		s.file("/etc/sysctl.d/60-rackseed.conf", b.String())
+		s.make("parameters", "/etc/sysctl.d/60-rackseed.conf", b.String())
 	}
 	tuneMemory(s, i)
 }

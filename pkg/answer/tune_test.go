@@ -92,6 +92,8 @@ func TestVerifyTuning(t *testing.T) {
 		{"firewall", nil, map[string]string{"systemctl": strings.Replace(fake["systemctl"], "*is-active*tuned*)", "*is-active*tuned*|*is-active*firewalld*)", 1)}, "service firewalld: is running, planned off"},
 		{"SELinux", map[string]string{"etc/selinux/config": "SELINUX=enforcing\n"}, map[string]string{"getenforce": "echo Enforcing"}, "SELinux: is enforcing, planned permissive"},
 		{name: "SELinux is off", change: map[string]string{"etc/selinux/config": "SELINUX=disabled\n"}, fake: map[string]string{"getenforce": "echo Disabled"}},
+		{"kernel parameter of the next boot", map[string]string{"etc/sysctl.conf": "# of the vendor\nvm.swappiness = 10\nnet.core.somaxconn=128 \n"}, nil,
+			"sysctl net.core.somaxconn: /etc/sysctl.conf makes it 128 at the next boot, planned 4096"},
 		{"time server", map[string]string{"etc/chrony.conf": "server 10.20.0.1 iburst\n"}, nil, "time server 10.20.0.2: chrony is not told of it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -130,6 +132,48 @@ func TestVerifyTuning(t *testing.T) {
 				t.Errorf("the exit status does not tell: %v", err)
 			}
 		})
+	}
+}
+
+// TestHardeningKeepsToThePlan: openEuler's tool writes into /etc/sysctl.conf at the first boot, which
+// is read after every drop-in.
+func TestHardeningKeepsToThePlan(t *testing.T) {
+	target := everything(t, rocky9())
+	target.Intent.Sysctl = []profile.Setting{
+		{Key: "net.ipv4.ip_forward", Value: "1"}, {Key: "net.ipv4.conf.all.rp_filter", Value: "0"}, {Key: "vm.swappiness", Value: "10"},
+		{Key: "net.ipv4.tcp_rmem", Value: "4096 131072 16777216"}, {Key: "kernel.core_pattern", Value: "|/usr/bin/keep %p"},
+	}
+	root := tuned(t, target)
+	write(t, root, map[string]string{
+		"etc/sysctl.conf": "# of the vendor\nkernel.sysrq=0\n net/ipv4/ip_forward = 0\n-net.ipv4.conf.all.rp_filter=1\nnet.ipv4.ip_forward_use_pmtu=0\n" +
+			"vm.swappiness=10\nnet.ipv4.tcp_rmem = 4096\t131072 16777216\nkernel.core_pattern = |/usr/bin/keep %p\n",
+		"etc/openEuler_security/security.conf": "# items\n301@m@/etc/sysctl.conf@net.ipv4.ip_forward=@0\n302@m@/etc/sysctl.conf@net.ipv4.icmp_echo_ignore_broadcasts=@1\n303@m@/etc/ssh/sshd_config@Protocol @2\n",
+	})
+	if err := os.Chmod(filepath.Join(root, "etc/openEuler_security/security.conf"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	script, err := tuneScript(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"ROOT=" + root, "PATH=" + commands(t, map[string]string{"systemctl": "exit 0"}) + ":" + os.Getenv("PATH")}
+	for _, shell := range shells(t) {
+		if out, err := runScript(t, shell, script, env...); err != nil {
+			t.Fatalf("%s: %v\n%s", shell, err, out)
+		}
+	}
+	if out, err := runScript(t, []string{"sh"}, script, env...); err != nil || strings.Contains(out, "/etc/") {
+		t.Errorf("a further run: %v\n%s", err, out)
+	}
+	after := tree(t, root)
+	for name, want := range map[string]string{
+		"/etc/sysctl.conf": "-rw-r--r--\n# of the vendor\nkernel.sysrq=0\n# Rackseed plans another value:  net/ipv4/ip_forward = 0\n# Rackseed plans another value: -net.ipv4.conf.all.rp_filter=1\nnet.ipv4.ip_forward_use_pmtu=0\n" +
+			"vm.swappiness=10\nnet.ipv4.tcp_rmem = 4096\t131072 16777216\nkernel.core_pattern = |/usr/bin/keep %p\n",
+		"/etc/openEuler_security/security.conf": "-r--------\n# items\n302@m@/etc/sysctl.conf@net.ipv4.icmp_echo_ignore_broadcasts=@1\n303@m@/etc/ssh/sshd_config@Protocol @2\n",
+	} {
+		if diff := cmp.Diff(want, after[name]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

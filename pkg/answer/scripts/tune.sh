@@ -102,6 +102,33 @@ planned_files() {
 	write 0644 /etc/rackseed/files "$list"
 }
 
+# parameters makes standard input the kernel parameters of the plan. What sets them otherwise in
+# /etc/sysctl.conf would win, which is read last: openEuler and its kin write their hardening there at
+# the first boot, from a list of their own.
+parameters() {
+	text=$(cat) against='' hardening=''
+	write 0644 /etc/sysctl.d/60-rackseed.conf "$text"
+	while read -r key _ value; do
+		case $key in '' | '#'*) continue ;; esac
+		key=$(printf '%s' "$key" | sed 's~[./]~[./]~g')
+		value=$(printf '%s' "$value" | sed -e 's/[][\.*^$]/\\&/g' -e 's/[[:space:]]\{1,\}/[[:space:]]*/g')
+		sets="^[[:space:]]*-\{0,1\}${key}[[:space:]]*="
+		against="$against
+\\~${sets}[[:space:]]*${value}[[:space:]]*\$~b
+\\~$sets~s~^~# Rackseed plans another value: ~"
+		hardening="$hardening
+\\~@/etc/sysctl[.]conf@[[:space:]]*${key}[[:space:]]*[=@]~d"
+	done <<-TEXT
+		$text
+	TEXT
+	for file in "$ROOT/etc/sysctl.conf" "$ROOT"/etc/*_security/*security.conf; do
+		[ -f "$file" ] || continue
+		case $file in */sysctl.conf) rules=$against ;; *) rules=$hardening ;; esac
+		text=$(sed -e "$rules" "$file")
+		[ "$text" = "$(cat "$file")" ] || write "0$(stat -c %a "$file")" "${file#"$ROOT"}" "$text"
+	done
+}
+
 # hosts makes standard input our block of /etc/hosts. The name of a host must lead to the address
 # that others reach it by: Debian's installer writes 127.0.1.1, which cluster software then announces.
 hosts() {

@@ -116,7 +116,15 @@ journald() { differs "journald $1" "$2" "$(systemd-analyze cat-config systemd/jo
 
 time_server() { grep -qs "^server $1\( \|$\)" "$ROOT/etc/chrony.conf" "$ROOT/etc/chrony/chrony.conf" || echo "time server $1: chrony is not told of it"; }
 
-kernel_parameter() { differs "sysctl $1" "$(echo "$2" | tr -s '\t ' ' ')" "$(sysctl -n "$1" 2>/dev/null | tr -s '\t ' ' ')"; }
+# kernel_parameter KEY VALUE: it is in force, and the next boot does not end that.
+kernel_parameter() {
+	planned=$(echo "$2" | tr -s '\t ' ' ')
+	got=$(sysctl -n "$1" 2>/dev/null | tr -s '\t ' ' ')
+	[ "$got" = "$planned" ] || { differs "sysctl $1" "$planned" "$got"; return; }
+	key=$(echo "$1" | sed 's~[./]~[./]~g')
+	later=$(sed -n "s~^[[:space:]]*-\{0,1\}${key}[[:space:]]*=[[:space:]]*~~p" "$ROOT/etc/sysctl.conf" 2>/dev/null | tail -n 1 | tr -s '\t ' ' ')
+	case ${later% } in '' | "$planned") ;; *) echo "sysctl $1: /etc/sysctl.conf makes it ${later% } at the next boot, planned $planned" ;; esac
+}
 
 # limit DOMAIN ITEM VALUE looks at a session, where PAM puts limits in force. Whom the limit of a
 # group holds for cannot be told.
