@@ -151,6 +151,10 @@ func TestDiskChoice(t *testing.T) {
 		return d
 	}
 	sel := func(d site.DiskSelector) []site.DiskSelector { return []site.DiskSelector{d} }
+	// The same disk where nvme_core.multipath is on, as it is from RHEL 9 on.
+	head, path := nvme, with(nvme, "hidden", "1\n")
+	head.place, path.name, path.links = "virtual/nvme-subsystem/nvme-subsys0", "nvme0c0n1", nil
+	overTCP := with(with(head, "device/transport", ""), "device/nvme0/transport", "tcp\n")
 
 	for _, tt := range []struct {
 		name   string
@@ -173,6 +177,8 @@ func TestDiskChoice(t *testing.T) {
 		{name: "the start of a WWN", disks: []disk{sata, other}, plan: sel(site.DiskSelector{WWN: "0x5000c500"}), reason: "sda has another WWN"},
 		{name: "WWN of no disk", disks: []disk{sata}, plan: sel(site.DiskSelector{WWN: "0x5000c50011111111"}), reason: "no disk fits (wwn 0x5000c50011111111); sda has another WWN"},
 		{name: "WWN of NVMe", disks: []disk{sata, nvme}, plan: sel(site.DiskSelector{WWN: "eui.0025385b71b0e0a1"}), want: "nvme0n1"},
+		{name: "NVMe with multipath", every: true, disks: []disk{head, path}, plan: sel(site.DiskSelector{Serial: "S4EVNX0R512345"}), want: "nvme0n1"},
+		{name: "NVMe over TCP with multipath", disks: []disk{overTCP}, reason: "nvme0n1 is an NVMe volume on the network"},
 		{name: "serial number, padded", every: true, disks: []disk{sata, nvme}, plan: sel(site.DiskSelector{Serial: " s4evnx0r512345 "}), want: "nvme0n1"},
 		{name: "serial number of the SCSI page", every: true, disks: []disk{sata, other}, plan: sel(site.DiskSelector{Serial: "PHYS1234ABCD"}), want: "sda"},
 		{name: "serial number that only udev knows", disks: []disk{other}, plan: sel(site.DiskSelector{Serial: "zc1abc"}), udev: "ID_SERIAL_SHORT=ZC1ABC", want: "sdb"},

@@ -80,7 +80,9 @@ unfit() {
 	*/session[0-9]*/*) echo "is an iSCSI volume"; return ;;
 	*/rport-*/*) echo "is a Fibre Channel volume"; return ;;
 	esac
-	case $(first "$dir/device/transport") in tcp | rdma | fc) echo "is an NVMe volume on the network"; return ;; esac
+	for transport in "$dir/device/transport" "$dir"/device/nvme*/transport; do
+		case $(first "$transport") in tcp | rdma | fc) echo "is an NVMe volume on the network"; return ;; esac
+	done
 	case $model in
 	*[Vv]irtual?[Mm]edia* | *[Vv]irtual?CD* | *[Vv]irtual?[Ff]loppy* | *[Vv]irtual?HDisk* | *VirtualMedia*) echo "is virtual media of the BMC"; return ;;
 	esac
@@ -150,6 +152,8 @@ choose() {
 		case ${entry##*/} in
 		'*' | loop* | ram* | zram* | sr* | fd* | nbd* | dm-* | md* | mtd* | drbd* | rbd* | mmcblk*boot* | mmcblk*rpmb) continue ;;
 		esac
+		# An NVMe disk that could have two ports shows each path to it as well, which has no device.
+		[ "$(first "$entry/hidden")" != 1 ] || continue
 		inspect "${entry##*/}"
 		unusable=$(unfit) number=0 uses='' why=''
 		selectors try

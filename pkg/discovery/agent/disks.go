@@ -21,12 +21,19 @@ func (m Machine) disks() []site.InventoryDisk {
 		if slices.ContainsFunc(notDisks, func(p string) bool { return strings.HasPrefix(name, p) }) || strings.HasPrefix(name, "mmcblk") && strings.Contains(name, "boot") {
 			continue
 		}
+		if m.hidden(name) {
+			continue
+		}
 		if d := m.disk(name); d.Size > 0 {
 			out = append(out, d)
 		}
 	}
 	return out
 }
+
+// hidden tells of a path to an NVMe disk that could have two ports: the disk
+// itself has a name of its own, and the path no device.
+func (m Machine) hidden(name string) bool { return m.line("/sys/block/"+name+"/hidden") == "1" }
 
 func (m Machine) disk(name string) site.InventoryDisk {
 	dir := "/sys/block/" + name + "/"

@@ -67,7 +67,7 @@ func (w eachOf) Write(p []byte) (int, error) {
 // of there being nobody who would write.
 func (m Machine) protect(say func(string, ...any)) {
 	for _, name := range m.list("/sys/block") {
-		if slices.ContainsFunc(notDisks, func(p string) bool { return strings.HasPrefix(name, p) }) {
+		if slices.ContainsFunc(notDisks, func(p string) bool { return strings.HasPrefix(name, p) }) || m.hidden(name) {
 			continue
 		}
 		if err := readOnly(m.path("/dev/" + name)); err != nil {

@@ -73,6 +73,7 @@ func server() map[string]string {
 		"/sys/devices/pci0000:00/0000:00:17.0/ata3/ata_port/ata3/port_no": "3\n", "/sys/devices/pci0000:00/0000:00:17.0/host2/x": "",
 		"/sys/block/sdc": "-> " + stick + "/block/sdc", stick + "/block/sdc/size": "16384\n", stick + "/block/sdc/device": "-> " + stick, "/sys/devices/pci0000:00/0000:00:14.0/usb1/1-3/serial": "STICK1\n",
 		"/sys/block/vda": "-> " + virtio + "/block/vda", virtio + "/block/vda/size": "2048\n", virtio + "/block/vda/serial": "V1\n",
+		"/sys/block/nvme0c0n1/hidden": "1\n", "/sys/block/nvme0c0n1/size": "7501476528\n", "/sys/block/nvme0c0n1/device/serial": "S64H\n",
 		"/sys/block/sr0/size": "2048\n", "/sys/block/loop0/size": "2048\n", "/sys/block/dm-0/size": "2048\n", "/sys/block/sdz/size": "0\n",
 
 		"/sys/class/net/eth1/device": "-> /sys/devices/pci0000:3a/0000:5e:00.1", "/sys/devices/pci0000:3a/0000:5e:00.1/driver": "-> /sys/bus/pci/drivers/ice", "/sys/bus/pci/drivers/ice/x": "",
