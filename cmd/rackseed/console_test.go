@@ -10,12 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/rackseed/rackseed/internal/ipmisim"
+	"github.com/rackseed/rackseed/pkg/bmc"
+	"github.com/rackseed/rackseed/pkg/bmc/console"
 )
 
 func TestEscapes(t *testing.T) {
@@ -233,4 +236,55 @@ func rackseedProgram(t *testing.T) string {
 		t.Fatal(errors.Join(err))
 	}
 	return program
+}
+
+// TestRecordedDuringAnInstall: what a job had recorded ends with it, and what
+// somebody asked for before or meanwhile does not.
+func TestRecordedDuringAnInstall(t *testing.T) {
+	recorder := console.New(console.Config{
+		Dial: func(ctx context.Context, _ string) (bmc.Driver, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+		Tell: func(string, string) {}, Say: func(string, string) {},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- recorder.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	c := consoles{recorder}
+	nodes := func() (list []string) {
+		for _, r := range c.Recordings() {
+			list = append(list, r.Node)
+		}
+		return list
+	}
+	var stops []func()
+	if err := c.Start("asked-before", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range []string{"asked-before", "asked-meanwhile", "plain"} {
+		stop, err := c.during(node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stops = append(stops, stop)
+	}
+	if err := c.Start("asked-meanwhile", 20*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if got := nodes(); len(got) != 3 {
+		t.Errorf("recorded are %v", got)
+	}
+	for _, stop := range stops {
+		stop()
+	}
+	if got := nodes(); !slices.Equal(got, []string{"asked-before", "asked-meanwhile"}) {
+		t.Errorf("afterwards recorded are %v", got)
+	}
 }

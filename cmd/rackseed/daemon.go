@@ -236,10 +236,10 @@ func (d *daemon) startJobs(ctx context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	d.core.outlook = outlook{boot: d.core.booted, image: d.media, fetches: d.fetches}
+	d.consoles = d.core.consoleRecorder()
+	d.core.outlook = outlook{boot: d.core.booted, image: d.media, fetches: d.fetches, record: d.consoles.during}
 	d.jobs = d.core.jobRunner(true, dial, d.opts.pace, d.server().Addr)
 	group.Go(func() error { return d.jobs.Run(ctx) })
-	d.consoles = d.core.consoleRecorder()
 	group.Go(func() error { return d.consoles.Run(ctx) })
 	return nil
 }

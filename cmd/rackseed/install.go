@@ -46,6 +46,7 @@ Without BMCs, --no-power arms the machines and waits for somebody to press their
 		Example: `  rackseed install cs-controller-01 --dry-run
   rackseed install 'role=compute & rack=A03' --canary 2 --parallel 8 --max-failures 3
   rackseed install all --no-power --for 8h --reason 'first installation'
+  rackseed install cs-computer-0020 --console
   rackseed install --resume j-k3v5q2x7ma`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
@@ -70,6 +71,7 @@ Without BMCs, --no-power arms the machines and waits for somebody to press their
 	p.DurationVar(&f.options.Window, "for", install.DefaultArming, "how long the arming waits for the machine")
 	p.StringVar(&f.options.Why, "reason", "", "recorded beside the arming")
 	p.BoolVar(&f.options.NoPower, "no-power", false, "leave power and boot order alone, and wait for somebody to switch the machines on")
+	p.BoolVar(&f.options.Console, "console", false, "record the machines' serial consoles in their timelines meanwhile (IPMI serial over LAN)")
 	p.BoolVar(&f.dryRun, "dry-run", false, "say which disks of which machines would be wiped, and do nothing")
 	p.BoolVar(&f.noWait, "no-wait", false, "return once the job has begun; with --no-power once the machines are armed")
 	p.BoolVar(&f.yes, "yes", false, "ask nothing in a terminal")

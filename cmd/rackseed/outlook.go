@@ -26,6 +26,7 @@ type outlook struct {
 	boot    func(node string, since time.Time) (bmc.Sign, bool)
 	image   func(t bmc.Target, name string) (string, error)
 	fetches func(url string, since time.Time) ([]batch.Fetch, bool)
+	record  func(node string) (stop func(), err error)
 }
 
 // informed tells a runner of jobs what this core knows.
@@ -40,6 +41,7 @@ func (c *core) informed(config job.Config) job.Config {
 	}
 	config.Observe = c.recordJob
 	config.Boot, config.Image, config.Fetches = c.outlook.boot, c.outlook.image, c.outlook.fetches
+	config.Record = c.outlook.record
 	return config
 }
 

@@ -30,6 +30,34 @@ func (c consoles) Recordings() []view.Recording {
 	return list
 }
 
+// longestInstall bounds the recording of a console whose job forgets it.
+const longestInstall = 8 * time.Hour
+
+// during records a console until stop. Somebody who asked for its recording
+// before, or for a longer one, keeps it.
+func (c consoles) during(node string) (stop func(), err error) {
+	recorded := func() (console.Recording, bool) {
+		for _, r := range c.List() {
+			if r.Node == node {
+				return r, true
+			}
+		}
+		return console.Recording{}, false
+	}
+	if _, already := recorded(); already {
+		return func() {}, nil
+	}
+	if err := c.Start(node, longestInstall); err != nil {
+		return nil, err
+	}
+	mine, _ := recorded()
+	return func() {
+		if now, ok := recorded(); ok && now.Since.Equal(mine.Since) && now.Until.Equal(mine.Until) {
+			c.Stop(node)
+		}
+	}, nil
+}
+
 // consoleRecorder takes no console from a person: somebody who looks at one
 // records it, if it is to be recorded.
 func (c *core) consoleRecorder() consoles {

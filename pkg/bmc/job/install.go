@@ -138,6 +138,8 @@ type turn struct {
 	settled bool // its boot device was looked at after the install
 	note    string
 	ladder  ladder
+
+	stopTape func() // of its console; nil before it was begun
 }
 
 func (t *turn) machine() (*site.State, *site.Machine, site.JobNode, error) {
@@ -153,12 +155,14 @@ func (t *turn) machine() (*site.State, *site.Machine, site.JobNode, error) {
 func (t *turn) run(ctx context.Context) (batch.Outcome, error) {
 	ctx, cancel := t.limited(ctx)
 	defer cancel()
+	defer t.endTape()
 	_, m, n, err := t.machine()
 	if err != nil {
 		return batch.Outcome{}, err
 	}
 	switch left(n, m) {
 	case toWatch, lost:
+		t.tape()
 		return t.watch(ctx, install.Arrival, nil)
 	case toArm:
 		t.v.Forget()
@@ -316,6 +320,7 @@ func (t *turn) arm(ctx context.Context) error {
 		t.v.Forget()
 	}
 	t.say("armed")
+	t.tape()
 	return nil
 }
 

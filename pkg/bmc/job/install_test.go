@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -381,6 +382,38 @@ func TestInstallRefused(t *testing.T) {
 		}
 		if err := start("a,b", view.JobOptions{}); !errors.As(err, &refusal) || !strings.Contains(err.Error(), "a is in install job j") {
 			t.Errorf("twice at once: %v", err)
+		}
+	})
+}
+
+// TestInstallRecordsConsoles: from before the power cycle to the end of each
+// machine's turn; that it cannot be is no failure.
+func TestInstallRecordsConsoles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, map[string]string{"b": "fails"})
+		begun, ended := map[string]int{}, map[string]int{}
+		r, stop := h.world.runner(func(c *Config) {
+			c.Dial = h.dial
+			c.Record = func(node string) (func(), error) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				if slices.Contains(h.sent, node+" off") {
+					t.Errorf("%s was switched before", node)
+				}
+				if node == "c" {
+					return nil, errors.New("128 consoles are recorded already")
+				}
+				begun[node]++
+				return func() { ended[node]++ }, nil
+			}
+		})
+		defer stop()
+		got := finished(t, r, h.start(r, view.JobOptions{Console: true, Parallel: 1}).ID)
+		if outcome(got) != "ended: a done, b failed, c done" || got.Results[2].Message != "ready; its console is not recorded: 128 consoles are recorded already" {
+			t.Errorf("%s; %s", outcome(got), got.Results[2].Message)
+		}
+		if want := map[string]int{"a": 1, "b": 1}; !maps.Equal(begun, want) || !maps.Equal(ended, want) {
+			t.Errorf("begun %v, ended %v", begun, ended)
 		}
 	})
 }

@@ -40,6 +40,10 @@ type Config struct {
 	Image   func(t bmc.Target, name string) (string, error)
 	Fetches func(url string, since time.Time) (clients []batch.Fetch, ours bool)
 
+	// Record records the console of a node in its timeline until stop; nil is
+	// for whoever has no timelines.
+	Record func(node string) (stop func(), err error)
+
 	// Observe is told what happens to each machine of a job that changes
 	// something; nil is allowed. It must not wait.
 	Observe func(job string, c view.JobChange)
