@@ -71,7 +71,7 @@ func TestVerifyTuning(t *testing.T) {
 		*LoadState*machine.slice*) echo loaded;; *LoadState*) echo not-found;; *AllowedCPUs*machine.slice*) echo 4-15 16-31;; esac`
 	for _, tt := range []struct {
 		name   string
-		change map[string]string // of the tree
+		change map[string]string // of the tree; what is empty is not there
 		fake   map[string]string
 		want   string
 	}{
@@ -89,6 +89,8 @@ func TestVerifyTuning(t *testing.T) {
 		{"tuned", nil, map[string]string{"tuned-adm": "echo 'Current active profile: balanced'"}, "tuned profile: is balanced, planned cpu-partitioning rackseed-disks"},
 		{"journal", nil, map[string]string{"systemd-analyze": "echo SystemMaxUse=1G"}, "journald SystemMaxUse: is 1G, planned 4G"},
 		{"slice", nil, map[string]string{"systemctl": strings.ReplaceAll(fake["systemctl"], "16-31", "16-30")}, "CPUs of machine.slice: are 4-15 16-30, planned 4-31"},
+		{"cgroups are version 1", map[string]string{"sys/fs/cgroup/cgroup.controllers": ""}, nil,
+			"CPUs of machine.slice: are all, as cgroups are version 1 here, planned 4-31: nova's cpu_shared_set must keep guests to them"},
 		{"firewall", nil, map[string]string{"systemctl": strings.Replace(fake["systemctl"], "*is-active*tuned*)", "*is-active*tuned*|*is-active*firewalld*)", 1)}, "service firewalld: is running, planned off"},
 		{"SELinux", map[string]string{"etc/selinux/config": "SELINUX=enforcing\n"}, map[string]string{"getenforce": "echo Enforcing"}, "SELinux: is enforcing, planned permissive"},
 		{name: "SELinux is off", change: map[string]string{"etc/selinux/config": "SELINUX=disabled\n"}, fake: map[string]string{"getenforce": "echo Disabled"}},
@@ -105,6 +107,7 @@ func TestVerifyTuning(t *testing.T) {
 				"sys/kernel/mm/transparent_hugepage/enabled":               "always madvise [never]\n",
 				"sys/kernel/mm/ksm/run":                                    "2\n",
 				"sys/module/br_netfilter/refcnt":                           "0\n",
+				"sys/fs/cgroup/cgroup.controllers":                         "cpuset cpu io memory\n",
 				"sys/block/nvme0n1/queue/scheduler":                        "[none] mq-deadline\n",
 				"sys/block/nvme0n1/queue/rotational":                       "0\n",
 				"sys/block/sda/queue/scheduler":                            "[bfq] none\n",
@@ -116,6 +119,11 @@ func TestVerifyTuning(t *testing.T) {
 				"root/.ssh/authorized_keys":                                keyAnna + "\n" + keyBo + "\n",
 			})
 			write(t, root, tt.change)
+			for name, text := range tt.change {
+				if text == "" {
+					removeFile(t, filepath.Join(root, name))
+				}
+			}
 			programs := map[string]string{}
 			for _, from := range []map[string]string{fake, tt.fake} {
 				for name, text := range from {

@@ -99,15 +99,20 @@ cpu_set() {
 	done | sort -n | tr '\n' ' '
 }
 
-# allowed_cpus UNIT LIST. Of a service that is not installed yet there is only the file.
+# allowed_cpus UNIT LIST. Of a service that is not installed yet there is only the file. Where cgroups
+# are version 1, systemd keeps services to their CPUs by affinity, and slices not at all.
 allowed_cpus() {
-	unit=$1
+	unit=$1 property=AllowedCPUs
 	case $unit in *@.service) unit=${unit%.service}rackseed.service ;; esac
 	case $unit:$(systemctl show --property=LoadState --value "$unit" 2>/dev/null) in
 	*.service:loaded | *.slice:?*) ;;
 	*) return ;;
 	esac
-	got=$(systemctl show --property=AllowedCPUs --value "$unit" 2>/dev/null)
+	if [ ! -e "$sys/fs/cgroup/cgroup.controllers" ]; then
+		property=CPUAffinity
+		case $unit in *.slice) echo "CPUs of $1: are all, as cgroups are version 1 here, planned $2: nova's cpu_shared_set must keep guests to them"; return ;; esac
+	fi
+	got=$(systemctl show --property=$property --value "$unit" 2>/dev/null)
 	[ "$(cpu_set "$got")" = "$(cpu_set "$2")" ] || echo "CPUs of $1: are ${got:-not set}, planned $2"
 }
 
