@@ -180,6 +180,46 @@ func TestInstallersNetworkGoes(t *testing.T) {
 	}
 }
 
+// TestNamesOfTheInstallerGo: the installer of openEuler 22.03 calls the port that booted netboot0, and
+// would have the system do so for ever.
+func TestNamesOfTheInstallerGo(t *testing.T) {
+	t.Parallel()
+	const link = "/etc/systemd/network/10-anaconda-ifname-netboot0.link"
+	for _, tt := range []struct {
+		name, udev, primary string
+		keeps               bool
+	}{
+		{"on board", "echo ID_NET_NAME_MAC=enx525400000001; echo ID_NET_NAME_PATH=enp1s0f0; echo ID_NET_NAME_ONBOARD=eno1", "eno1", false},
+		{"in a slot", "echo ID_NET_NAME_PATH=enp1s0f0; echo ID_NET_NAME_SLOT=ens1f0", "ens1f0", false},
+		{"udev has no name for it", "exit 1", "netboot0", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			root, sys := t.TempDir(), netMachine(t)
+			if err := os.Rename(sys+"/ens1", sys+"/netboot0"); err != nil {
+				t.Fatal(err)
+			}
+			putFile(t, root+link, "[Match]\nMACAddress=52:54:00:00:00:01\n\n[Link]\nName=netboot0\n")
+			putFile(t, root+"/etc/NetworkManager/system-connections/netboot0.nmconnection", "[connection]\ntype=ethernet\ninterface-name=netboot0\n")
+			fake := commands(t, map[string]string{"systemctl": "echo enabled", "udevadm": tt.udev})
+			out, err := runScript(t, []string{"sh"}, netScript(t, image("openeuler", "22.03-LTS")), "ROOT="+root, "RACKSEED_NET_SYS="+sys, "PATH="+fake+":"+os.Getenv("PATH"))
+			if err != nil && !strings.Contains(out, "no service") {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			after := tree(t, root)
+			if text := after["/etc/NetworkManager/system-connections/rackseed-bond0.nmconnection"]; !strings.Contains(text, "primary="+tt.primary+"\n") {
+				t.Errorf("want primary=%s:\n%s", tt.primary, text)
+			}
+			if _, there := after[link]; there != tt.keeps {
+				t.Errorf("the name stays: %v, want %v", there, tt.keeps)
+			}
+			if _, there := after["/etc/NetworkManager/system-connections/netboot0.nmconnection"]; there {
+				t.Error("the installer's profile is still there")
+			}
+		})
+	}
+}
+
 // TestMissingPorts: a port that only its place says stops the run before
 // anything is written; one whose MAC is planned may come later.
 func TestMissingPorts(t *testing.T) {

@@ -23,6 +23,19 @@ net_has() {
 	echo "${there:-none}"
 }
 
+# net_name DEVICE prints what the installed system calls a port. One installer is told to call the port
+# that booted netboot0 (ifname=), which is no name to keep.
+net_name() {
+	if [ "$1" = netboot0 ]; then
+		names=$(udevadm test-builtin net_id "$net_sys/$1" 2>/dev/null) || names=''
+		for kind in ONBOARD SLOT PATH; do
+			name=$(printf '%s\n' "$names" | sed -n "s/^ID_NET_NAME_$kind=//p")
+			[ -z "$name" ] || { echo "$name"; return; }
+		done
+	fi
+	echo "$1"
+}
+
 # net_find MAC PATH NAME prints the ports that the first of the three fits which is given.
 net_find() {
 	for dev in $(net_devices); do
@@ -31,7 +44,7 @@ net_find() {
 		elif [ -n "$2" ]; then
 			case $(net_slot "$dev")/ in */"$2"/*) ;; *) continue ;; esac
 		else
-			[ "$dev" = "$3" ] || continue
+			[ "$dev" = "$3" ] || [ "$(net_name "$dev")" = "$3" ] || continue
 		fi
 		echo "$dev"
 	done

@@ -10,11 +10,13 @@ port() {
 	claimed="$claimed $2"
 	count=$(printf '%s' "$found" | grep -c '' || :)
 	if [ "$count" = 1 ]; then
-		mac=$(net_mac "$found")
-		claimed="$claimed $found $mac"
+		mac=$(net_mac "$found") stays=$(net_name "$found")
+		claimed="$claimed $found $stays $mac"
 		marks="$marks
 s/@MAC:$1@/$mac/g
-s/@NAME:$1@/$found/g"
+s/@NAME:$1@/$stays/g"
+		# Anaconda has the system go on with the name that its kernel was given.
+		[ "$stays" = "$found" ] || gone "/etc/systemd/network/10-anaconda-ifname-$found.link"
 		return
 	fi
 	if [ "$count" = 0 ] && [ -n "$2" ]; then
