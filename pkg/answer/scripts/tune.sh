@@ -159,8 +159,9 @@ driftfile $drift
 makestep 1 3
 rtcsync"
 	[ "$stratum" = 0 ] || text="$text
-# When no server can be reached, the nodes still agree among themselves.
-local stratum $stratum"
+# When no server can be reached, the nodes still agree among themselves, on one of those that say this.
+local stratum $stratum orphan
+allow"
 	write 0644 "$conf" "$text"
 }
 
@@ -279,7 +280,7 @@ GRUB_CMDLINE_LINUX=\"${next# }\""
 	[ $complete = no ] || [ -n "$stale" ] || return 0
 	changed "boot loader: kernel arguments $*${stale:+, without$stale}"
 	applies || return 0
-	for file in "$ROOT"/boot/loader/entries/*.conf "$ROOT"/boot/grub2/grub.cfg "$ROOT"/boot/grub2/grubenv; do
+	for file in "$ROOT"/boot/loader/entries/*.conf "$ROOT"/boot/grub2/grub.cfg "$ROOT"/boot/grub2/grubenv "$ROOT"/boot/efi/EFI/*/grub.cfg; do
 		[ ! -f "$file" ] || keep "${file#"$ROOT"}"
 	done
 	[ -z "$stale" ] || inside grubby --update-kernel=ALL --remove-args="${stale# }"
