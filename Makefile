@@ -40,6 +40,7 @@ test-packages:
 	@hack/debian-packages.sh go-race clients firmware answers bundle bmc web
 	@hack/npm.sh || echo "tests that look at the page in a browser will be skipped, by name"
 	@test/bundle/root.sh .cache/bundle >/dev/null || echo "tests that run a bundle in Debian will be skipped, by name"
+	@hack/trixie.sh kickseed-common >/dev/null || echo "tests in which Debian reads kickstarts will be skipped, by name"
 	@hack/netboot-iso.sh >/dev/null || echo "tests that start Debian's installer will be skipped, by name"
 
 soak: loaders ## racks of 500 machines with every fault, while the daemon is killed, round after round

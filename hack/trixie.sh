@@ -1,5 +1,6 @@
 #!/bin/sh
-# trixie.sh PACKAGE [VERSION]: downloads a package of Debian 13 into .cache/trixie and prints its path.
+# trixie.sh PACKAGE [VERSION]: downloads a package of Debian 13, or a component of its installer (a udeb),
+# into .cache/trixie and prints its path.
 # Works on Debian 12 and newer, needs no root and leaves the machine's own apt alone: a private apt root,
 # the machine's own mirror, and its Debian keyring to verify what comes.
 set -eu
@@ -25,7 +26,7 @@ root=$PWD/.cache/trixie/apt
 mkdir -p "$root/etc/preferences.d" "$root/state/lists/partial" "$root/cache/archives/partial" .cache/trixie/debs
 exec 9>"$root/lock"
 flock 9
-echo "deb [signed-by=$keyring] $site trixie main" >"$root/etc/sources.list"
+echo "deb [signed-by=$keyring] $site trixie main main/debian-installer" >"$root/etc/sources.list"
 
 # Proxy, credentials and other settings of the machine stay in force: only the sources and the state are ours.
 private() {
@@ -40,7 +41,7 @@ private() {
 }
 
 # An index of yesterday can name files that the archive has replaced since.
-if [ -z "$(find "$root/state/lists" -name '*Packages*' -mmin -720 2>/dev/null)" ]; then
+if [ -z "$(find "$root/state/lists" -name '*debian-installer*Packages*' -mmin -720 2>/dev/null)" ]; then
 	private apt-get update || fail "cannot read Debian 13's index; is the network there?"
 fi
 [ -n "$version" ] || version=$(private apt-cache show "$package" | awk '/^Version:/ {print $2; exit}')
@@ -50,5 +51,7 @@ mkdir -p "$root/get"
 if ! (cd "$root/get" && private apt-get download "$package=$version" >&2); then
 	fail "Debian 13 does not offer $package $version; it offers: $(private apt-cache madison "$package" | awk '{print $3}' | tr '\n' ' ')"
 fi
-mv "$root/get/$package"_*.deb ".cache/trixie/debs/$package.deb"
-echo ".cache/trixie/debs/$package.deb"
+file=$(echo "$root/get/$package"_*deb)
+kept=.cache/trixie/debs/$package.${file##*.}
+mv "$file" "$kept"
+echo "$kept"
