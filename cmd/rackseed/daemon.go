@@ -47,7 +47,7 @@ type daemon struct {
 	tftp      []*tftp.Listener
 	machine   []net.Listener
 	operator  []net.Listener
-	strangers chan site.StrangerSeen
+	sightings chan site.Body // StrangerSeen and NodeSeen
 	jobs      *job.Runner
 	consoles  consoles
 	desk      *login.Desk  // lets operators in; nil where only this machine asks
@@ -88,7 +88,7 @@ func (d *daemon) run(ctx context.Context) error {
 		group.Go(func() error { return d.waitForWire(ctx) })
 		group.Go(func() error { return d.expire(ctx) })
 		group.Go(func() error { return d.keepAnswers(ctx) })
-		group.Go(func() error { return d.recordStrangers(ctx) })
+		group.Go(func() error { return d.recordSightings(ctx) })
 		group.Go(func() error { return d.tellWebhooks(ctx) })
 		group.Go(func() error { return d.core.metrics.Run(ctx, d.core.ledger) })
 		group.Go(func() error { return d.core.recordLog(ctx) })
@@ -147,7 +147,7 @@ func (d *daemon) prepare() error {
 	if err := d.checkOwnLAN(); err != nil {
 		return err
 	}
-	d.strangers = make(chan site.StrangerSeen, 256)
+	d.sightings = make(chan site.Body, 256)
 	d.note.Store("")
 	d.observer = newObserver(d.core, d.mode)
 	if d.links != nil {
@@ -349,30 +349,6 @@ func (d *daemon) expire(ctx context.Context) error {
 
 // slept is how late a second may be before it counts as sleep.
 const slept = 30 * time.Second
-
-// maxStrangers bounds what the wire can make the log grow by.
-const maxStrangers = 4096
-
-func (d *daemon) recordStrangers(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case seen := <-d.strangers:
-			_, err := d.core.ledger.Do(ctx, func(s *site.State, _ time.Time) ([]site.Body, error) {
-				_, known := s.Strangers.Get(seen.MAC)
-				_, planned := s.MachineByMAC(seen.MAC)
-				if known || planned || s.Strangers.Len() >= maxStrangers {
-					return nil, nil
-				}
-				return []site.Body{seen}, nil
-			})
-			if err != nil && ctx.Err() == nil {
-				d.log.Warn("a stranger was not recorded", "mac", seen.MAC, "error", err)
-			}
-		}
-	}
-}
 
 func (d *daemon) observeHTTP(s api.Served) {
 	d.observer.http(s)

@@ -8,7 +8,6 @@ import (
 	"syscall"
 
 	"github.com/rackseed/rackseed/pkg/dhcp"
-	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/survey"
 )
@@ -66,16 +65,7 @@ func (d *daemon) observeDHCP(o dhcp.Observation) {
 	if o.Loop {
 		d.log.Warn("a machine asks for its first loader again and again: does its firmware reject it, as Secure Boot does with an unsigned one?", "mac", q.MAC, "node", a.Node)
 	}
-	if o.Stranger {
-		seen := site.StrangerSeen{MAC: q.MAC, Class: site.Printable(string(q.Class), 64), Hostname: site.Printable(string(q.Hostname), 63)}
-		if q.HasArch {
-			seen.Arch = ipxe.ArchName(q.Client().Arch)
-		}
-		select {
-		case d.strangers <- seen:
-		default: // it will be seen again
-		}
-	}
+	d.sight(o)
 }
 
 // holderOf adds who has a port that is taken.

@@ -79,7 +79,7 @@ writes it into the plan file.`,
 }
 
 func newNodeSetCommand(g *globals) *cobra.Command {
-	var role, rack, bmc, image string
+	var role, rack, bmc, image, mac string
 	var u int
 	c := &cobra.Command{
 		Use: "set NODE", Short: "Change a node that was adopted", Args: cobra.ExactArgs(1),
@@ -98,8 +98,14 @@ func newNodeSetCommand(g *globals) *cobra.Command {
 			if c.Flags().Changed("u") {
 				req.U = &u
 			}
+			if mac != "" {
+				var err error
+				if req.AddMAC, err = site.ParseMAC(mac); err != nil {
+					return usageError("--add-mac: %w", err)
+				}
+			}
 			if req == (view.NodeChange{By: req.By}) {
-				return usageError("say what to change: --role, --rack, --u, --bmc or --image")
+				return usageError("say what to change: --role, --rack, --u, --bmc, --image or --add-mac")
 			}
 			return withClient(c.Context(), g, func(cl *client.Client) error {
 				n, err := cl.ChangeNode(c.Context(), args[0], req)
@@ -120,6 +126,7 @@ func newNodeSetCommand(g *globals) *cobra.Command {
 	f.IntVar(&u, "u", 0, "height unit")
 	f.StringVar(&bmc, "bmc", "", "address of its BMC")
 	f.StringVar(&image, "image", "", "image, if not the role's")
+	f.StringVar(&mac, "add-mac", "", "`MAC` of another port of it: a NIC that was exchanged or added")
 	return c
 }
 

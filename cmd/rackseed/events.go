@@ -100,6 +100,8 @@ func sentence(b site.Body) string {
 		return fmt.Sprintf("%s by %s", b.MAC, orDash(b.By))
 	case site.NodeHeld:
 		return fmt.Sprintf("%s: %s", b.Node, b.Reason)
+	case site.NodeSeen:
+		return fmt.Sprintf("%s: %s", b.Node, b.MAC)
 	case site.ClaimRefused:
 		return fmt.Sprintf("%s: %s", b.Node, b.Reason)
 	case site.JobQueued:

@@ -98,6 +98,11 @@ func (x *explainer) explain(s *site.State, who string, now time.Time) (view.Expl
 	e := view.Explanation{Who: who, Action: string(d.Action), Why: d.Why}
 	if m != nil {
 		e.Node, e.State = m.Node.Name, string(m.Phase)
+		for _, claim := range m.Claims {
+			e.Why += "; refused: " + claim.Reason
+		}
+	} else if _, claim, ok := s.RefusedClaim(mac); ok {
+		e.Why += "; refused: " + claim.Reason
 	}
 	e.Steps = x.packets(s, mac, now)
 	switch {

@@ -96,7 +96,9 @@ func printNode(w io.Writer, n view.Node) {
 	line("reason", n.Reason)
 	line("fix", n.Fix)
 	for _, claim := range n.Claims {
-		line("refused", claim.Reason)
+		if claim.Reason != n.Reason {
+			line("refused", claim.Reason)
+		}
 	}
 	line("next", n.Next+": "+n.Why)
 	line("role", n.Role)

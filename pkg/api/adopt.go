@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/discovery"
@@ -83,6 +84,9 @@ func changed(n site.Node, req view.NodeChange) site.Node {
 	}
 	if req.U != nil {
 		n.U = *req.U
+	}
+	if req.AddMAC != (site.MAC{}) && !slices.Contains(n.MACs, req.AddMAC) {
+		n.MACs = append(slices.Clone(n.MACs), req.AddMAC)
 	}
 	return n
 }

@@ -122,13 +122,15 @@ func (h *Machine) hold(ctx context.Context, c *boot.ConflictError, id boot.Ident
 	h.Log.Warn("a machine's identity is in doubt", "node", c.Node, "reason", c.Reason)
 	s, err := h.Ledger.Do(ctx, func(s *site.State, _ time.Time) ([]site.Body, error) {
 		m, ok := s.Machine(c.Node)
-		if !ok || m.Phase == site.PhaseHeld || m.Phase != site.PhaseArmed && !m.Running() {
+		switch {
+		case !ok:
 			return nil, nil
-		}
-		if c.Rival == (site.MAC{}) {
+		case c.Rival == (site.MAC{}):
+			if m.Phase != site.PhaseArmed && !m.Running() {
+				return nil, nil
+			}
 			return []site.Body{site.NodeHeld{Node: c.Node, Reason: c.Reason}}, nil
-		}
-		if m.Claimed(id.MAC, m.Attempt.Number) {
+		case m.Claimed(id.MAC, m.Attempt.Number):
 			return nil, nil
 		}
 		return []site.Body{site.ClaimRefused{Node: c.Node, Attempt: m.Attempt.Number, MAC: id.MAC, Rival: c.Rival, Reason: c.Reason}}, nil

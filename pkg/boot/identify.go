@@ -20,9 +20,9 @@ type Identity struct {
 type ConflictError struct {
 	Node   string // the node that it claims to be
 	Reason string // a question, and the commands that answer it
-	// Rival is the machine that is being installed as Node, if it is certain
-	// that this one is right. Then the newcomer alone is refused; otherwise
-	// Node has to wait for an answer.
+	// Rival is the port of the machine that is Node: the one that is being
+	// installed as it, or that was seen. Then the newcomer alone is refused;
+	// otherwise Node has to wait for an answer.
 	Rival site.MAC
 }
 
@@ -57,6 +57,15 @@ func answers(m *site.Machine) string {
 	return fmt.Sprintf("if it is %[1]s, correct its entry and `rackseed plan apply FILE`; if it is not, take it off this network and `rackseed disarm %[1]s`; then `rackseed install %[1]s`", name)
 }
 
+// ports are the ways to answer the question whose port mac is.
+func ports(m *site.Machine, mac site.MAC) string {
+	own := fmt.Sprintf("add %s to macs: of %s and `rackseed plan apply FILE`", mac, m.Node.Name)
+	if m.Node.Adopted {
+		own = fmt.Sprintf("`rackseed node set %s --add-mac %s`", m.Node.Name, mac)
+	}
+	return fmt.Sprintf("if it is another port of %s, or its new NIC, %s; if it is another machine, `rackseed node adopt %s`, and take the uuid: that both have out of the plan", m.Node.Name, own, mac)
+}
+
 func contradiction(m *site.Machine, id Identity, byUUID, bySerial *site.Machine) error {
 	name := m.Node.Name
 	conflict := func(format string, args ...any) error {
@@ -83,12 +92,10 @@ func contradiction(m *site.Machine, id Identity, byUUID, bySerial *site.Machine)
 // the BMC lists them all, or while another one is being installed as m.
 func rivalry(s *site.State, m *site.Machine, id Identity) error {
 	name, from := m.Node.Name, m.Attempt.MAC
-	own := func(mac site.MAC) bool {
-		owner, ok := s.MachineByMAC(mac)
-		return ok && owner == m
-	}
+	own := func(mac site.MAC) bool { return s.Owns(m, mac) }
 	found, _ := m.InventoryFrom(site.FromBMC)
 	elsewhere := m.Running() && from != id.MAC && from != (site.MAC{})
+	seen, known := s.SeenPort(m)
 	switch {
 	case elsewhere && own(from) && !own(id.MAC):
 		return &ConflictError{Node: name, Rival: from, Reason: fmt.Sprintf(
@@ -96,6 +103,12 @@ func rivalry(s *site.State, m *site.Machine, id Identity) error {
 	case elsewhere && !own(from) && own(id.MAC):
 		return &ConflictError{Node: name, Reason: fmt.Sprintf(
 			"two machines claim to be %[1]s: %[2]s, which was being installed and which the plan does not know, and %[3]s, which it does; if they are one, add %[2]s to the MACs of %[1]s; %[4]s", name, from, id.MAC, answers(m))}
+	case elsewhere && !own(from):
+		return &ConflictError{Node: name, Rival: from, Reason: fmt.Sprintf(
+			"two machines claim to be %[1]s: %[2]s, which is being installed, and %[3]s, which is refused; the plan knows neither port: %[4]s", name, from, id.MAC, ports(m, id.MAC))}
+	case known && !own(id.MAC) && !(m.Running() && from == id.MAC):
+		return &ConflictError{Node: name, Rival: seen, Reason: fmt.Sprintf(
+			"a machine with MAC %[3]s claims to be %[1]s, whose own port %[2]s was seen: it gets nothing that is %[1]s's; %[4]s", name, seen, id.MAC, ports(m, id.MAC))}
 	case !own(id.MAC) && len(found.MACs()) > 0:
 		return &ConflictError{Node: name, Reason: fmt.Sprintf(
 			"a machine with MAC %[2]s claims to be %[1]s, whose BMC lists its ports without it: was a NIC exchanged, or do two machines have one identity? If it is %[1]s, add %[2]s to its MACs; %[3]s", name, id.MAC, answers(m))}

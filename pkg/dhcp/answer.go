@@ -1,6 +1,7 @@
 package dhcp
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -72,6 +73,9 @@ type Answer struct {
 func Decide(s *site.State, cfg Config, req *Request, now time.Time) Answer {
 	d := decision{s: s, cfg: &cfg, req: req, now: now}
 	d.decide()
+	if d.claim != "" {
+		d.a.Why += "; " + d.claim
+	}
 	return d.a
 }
 
@@ -87,6 +91,8 @@ type decision struct {
 	own  netip.Addr    // the address that the plan has for this BMC
 	m    *site.Machine // nil for a stranger
 	a    Answer
+
+	claim string // why it was not taken for the node that it claims to be
 }
 
 func (d *decision) decide() {
@@ -170,10 +176,29 @@ func (d *decision) identify() bool {
 	case byUUID != nil:
 		d.m, d.a.Learned = byUUID, true
 	}
+	d.doubt()
 	if d.m != nil {
 		d.a.Node = d.m.Node.Name
 	}
 	return true
+}
+
+// doubt takes a machine for a stranger that claims to be a node which is
+// another machine, and puts the claim on record, once.
+func (d *decision) doubt() {
+	if d.m == nil || d.s.Owns(d.m, d.req.MAC) {
+		return
+	}
+	rival := (*boot.ConflictError)(nil)
+	_, err := boot.Identify(d.s, boot.Identity{MAC: d.req.MAC, UUID: d.m.Node.UUID})
+	if !errors.As(err, &rival) || rival.Rival == (site.MAC{}) {
+		return
+	}
+	d.claim = rival.Reason
+	if !d.m.Claimed(d.req.MAC, d.m.Attempt.Number) {
+		d.a.Events = append(d.a.Events, site.ClaimRefused{Node: rival.Node, Attempt: d.m.Attempt.Number, MAC: d.req.MAC, Rival: rival.Rival, Reason: rival.Reason})
+	}
+	d.m, d.a.Learned = nil, false
 }
 
 func (d *decision) byUUID() (m *site.Machine, claimed bool) {

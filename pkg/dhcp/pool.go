@@ -193,9 +193,9 @@ func (d *decision) renew(l site.Lease) {
 
 func (d *decision) grant(a netip.Addr) {
 	t := d.s.Settings.LeaseTime()
-	d.a.Events = []site.Body{site.LeaseGranted{Lease: site.Lease{
+	d.a.Events = append(d.a.Events, site.LeaseGranted{Lease: site.Lease{
 		MAC: d.req.MAC, Addr: a, Until: d.now.Add(t), Hostname: site.Printable(string(d.req.Hostname), maxHostname),
-	}}}
+	}})
 	d.a.Hold, d.a.Why = a, "from the pool"
 	d.lease(TypeACK, a, t)
 }

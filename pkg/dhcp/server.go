@@ -79,6 +79,9 @@ func (d *decision) mayHave(a netip.Addr) bool {
 		// The book is empty after a restart, the installer may still run.
 		holder, known = d.m.Attempt.MAC, d.m.Attempt.MAC != site.MAC{}
 	}
+	// A port that is known by its UUID alone may be another machine's, while
+	// the node's own uses the address.
+	known = known || !d.s.Owns(d.m, d.req.MAC)
 	switch {
 	case !known || holder == d.req.MAC:
 		return true
@@ -91,7 +94,7 @@ func (d *decision) mayHave(a netip.Addr) bool {
 	switch {
 	case !ok:
 		d.a.Probe = a
-		return d.silent("another NIC of the node had its planned address: probing")
+		return d.silent("another NIC of the node may have its planned address: probing")
 	case p.busy && p.occupant != d.req.MAC:
 		return d.silent("its planned address is in use by another NIC of the node")
 	default:
@@ -171,7 +174,7 @@ func (d *decision) decline() {
 	}
 	d.a.Drop = true
 	if until, ok := d.s.Declined.Get(q.Requested); !ok || !d.now.Before(until) {
-		d.a.Events = []site.Body{site.AddressDeclined{Addr: q.Requested, MAC: q.MAC, Until: d.now.Add(quarantine)}}
+		d.a.Events = append(d.a.Events, site.AddressDeclined{Addr: q.Requested, MAC: q.MAC, Until: d.now.Add(quarantine)})
 	}
 	d.silent("it found its address in use by another station: address put aside")
 }
@@ -187,7 +190,7 @@ func (d *decision) release() {
 		d.silent("released; nothing to take back")
 		return
 	}
-	d.a.Events = []site.Body{site.LeaseReleased{MAC: q.MAC, Addr: q.CIAddr}}
+	d.a.Events = append(d.a.Events, site.LeaseReleased{MAC: q.MAC, Addr: q.CIAddr})
 	d.silent("released")
 }
 

@@ -60,6 +60,8 @@ func (s *State) apply(e Event) error {
 		return s.applyInventory(e)
 	case BMCAdopted, BMCPasswordIssued, BMCPasswordSettled, BMCForgotten:
 		return s.applyAccess(e)
+	case NodeSeen:
+		return s.saw(b)
 	case ClaimRefused:
 		return s.refuseClaim(b, e.At)
 	case DiscoveryAsked, StrangerForgotten:
@@ -152,6 +154,7 @@ func (m *Machine) start(b InstallStarted, at time.Time) error {
 	}
 	m.enter(PhaseBooting, at)
 	m.Arming = Arming{}
+	m.see(b.MAC)
 	m.Attempt = Attempt{
 		Number: b.Attempt, Nonce: b.Nonce, Token: b.Token, Image: b.Image, MAC: b.MAC, Addr: b.Addr,
 		Started: at, Deadline: b.Deadline, Boots: 1,
@@ -228,13 +231,16 @@ func (s *State) applyNode(b NodePlanned, at time.Time) {
 	n := b.Node
 	old, known := s.machines.Get(n.Name)
 	if !known {
-		s.machines.set(n.Name, &Machine{Node: &n, Phase: PhasePlanned, Since: at, AdoptedBy: b.By})
+		m := &Machine{Node: &n, Phase: PhasePlanned, Since: at, AdoptedBy: b.By}
+		s.recognise(m)
+		s.machines.set(n.Name, m)
 		s.index(&n)
 		return
 	}
 	s.unindex(old.Node)
 	m := *old
 	m.Node = &n
+	s.recognise(&m)
 	if b.By != "" || !n.Adopted {
 		m.AdoptedBy = b.By
 	}
@@ -252,6 +258,15 @@ func (s *State) applyNode(b NodePlanned, at time.Time) {
 	}
 	s.machines.set(n.Name, &m)
 	s.index(&n)
+}
+
+// recognise takes over what was seen of a machine while it was a stranger.
+func (s *State) recognise(m *Machine) {
+	for _, mac := range m.Node.MACs {
+		if _, seen := s.Strangers.Get(mac); seen {
+			m.see(mac)
+		}
+	}
 }
 
 func (s *State) unplan(name string) error {

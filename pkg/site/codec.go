@@ -143,6 +143,8 @@ func jobDecoderOf(kind string) (decoder, bool) {
 		return decodeAs[BMCLearned], true
 	case "node-inventoried":
 		return decodeAs[NodeInventoried], true
+	case "node-seen":
+		return decodeAs[NodeSeen], true
 	case "claim-refused":
 		return decodeAs[ClaimRefused], true
 	case "boot-ladder-stepped":

@@ -38,6 +38,7 @@ type Machine struct {
 	BMC        BMCKnown   `json:"bmc,omitzero"`
 
 	Inventories []Inventory `json:"inventories,omitempty"` // the latest of each source
+	Seen        []MAC       `json:"seen,omitempty"`        // its ports that were seen on the wire
 	Claims      []Claim     `json:"claims,omitempty"`      // of others to be this machine, since it was armed
 	AdoptedBy   string      `json:"adopted_by,omitempty"`  // the rule or the operator
 

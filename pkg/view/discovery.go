@@ -32,7 +32,9 @@ type NodeChange struct {
 	U     *int    `json:"u,omitempty"`
 	BMC   *string `json:"bmc,omitempty"` // address
 	Image *string `json:"image,omitempty"`
-	By    string  `json:"by,omitempty"`
+
+	AddMAC site.MAC `json:"add_mac,omitzero"` // of another port of it
+	By     string   `json:"by,omitempty"`
 }
 
 // DiscoverRequest asks for a look at a node when it next boots from the

@@ -25,7 +25,7 @@ type Node struct {
 	Stage      string                `json:"stage,omitempty"`
 	Detail     string                `json:"detail,omitempty"`
 	Since      time.Time             `json:"since"`
-	Reason     string                `json:"reason,omitempty"`
+	Reason     string                `json:"reason,omitempty"` // why failed or held, or else the latest of Claims
 	Fix        string                `json:"fix,omitempty"`    // the next step with a machine that failed or is held
 	Claims     []site.Claim          `json:"claims,omitempty"` // of other machines to be this one, which were refused
 	Deviations []string              `json:"deviations,omitempty"`
@@ -58,9 +58,13 @@ type Node struct {
 func NodeOf(s *site.State, m *site.Machine, now time.Time) Node {
 	d := boot.For(s, m, now)
 	n := m.Node
+	reason := m.Reason
+	if k := len(m.Claims); reason == "" && k > 0 {
+		reason = m.Claims[k-1].Reason
+	}
 	return Node{
 		Name: n.Name, Role: n.Role, Rack: n.Rack, U: n.U, State: m.Phase, Stage: m.Attempt.Stage, Detail: m.Attempt.Detail,
-		Since: m.Since, Reason: m.Reason, Fix: install.Fix(m), Claims: m.Claims, Deviations: m.Deviations, MACs: n.MACs, Serial: n.Serial, UUID: n.UUID,
+		Since: m.Since, Reason: reason, Fix: install.Fix(m), Claims: m.Claims, Deviations: m.Deviations, MACs: n.MACs, Serial: n.Serial, UUID: n.UUID,
 		Addresses: n.Addresses, Image: s.Settings.ImageOf(n), ArmedBy: m.Arming.By, ArmedUntil: m.Arming.Until,
 		Attempt: m.Attempt.Number, Started: m.Attempt.Started, Ended: m.Attempt.Ended, Deadline: m.Attempt.Deadline,
 		Disks: n.Disks.System, Evidence: m.Evidence, Adopted: n.Adopted, AdoptedBy: m.AdoptedBy, Next: string(d.Action), Why: d.Why,
