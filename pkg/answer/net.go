@@ -98,6 +98,15 @@ func (w *netWriter) mac(i profile.Interface) string {
 	return "@MAC:" + w.item("NIC", i.Name) + "@"
 }
 
+// bondMAC is that of the first port: NetworkManager's bonds have it, and DHCP
+// knows the machine by it. Left alone, networkd makes one up that nobody knows.
+func (w *netWriter) bondMAC(i profile.Interface) string {
+	if len(i.Bond.NICs) == 0 {
+		return w.refuse("bond", i.Name, "has no ports")
+	}
+	return w.mac(w.byName[i.Bond.NICs[0]])
+}
+
 // device is the name that the kernel knows an interface by.
 func (w *netWriter) device(name string) string {
 	if w.byName[name].Kind == profile.Ethernet {

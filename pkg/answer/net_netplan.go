@@ -47,13 +47,18 @@ func (w *netWriter) netplanInterface(i profile.Interface) yamlMap {
 	case profile.Ethernet:
 		m = append(m, yamlPair{"match", yamlMap{{"macaddress", w.mac(i)}}})
 	case profile.BondKind:
-		m = append(m, yamlPair{"interfaces", yamlStrings(i.Bond.NICs)}, yamlPair{"parameters", w.netplanBond(i)})
+		m = append(m, yamlPair{"interfaces", yamlStrings(i.Bond.NICs)}, yamlPair{"parameters", w.netplanBond(i)}, yamlPair{"macaddress", w.bondMAC(i)})
 	case profile.VLAN:
 		m = append(m, yamlPair{"id", i.VLAN}, yamlPair{"link", i.Parent})
 	}
 	m = append(m, yamlPair{"mtu", i.MTU}, yamlPair{"dhcp4", i.DHCP}, yamlPair{"dhcp6", false}, yamlPair{"accept-ra", false}, yamlPair{"link-local", []any{}})
-	if i.Master != "" || bare(i) {
+	switch {
+	case i.Master != "":
 		return m
+	case bare(i):
+		// Without an address it never gets as far as networkd's wait for the network wants: the boot of
+		// 22.04 would stand still for two minutes.
+		return append(m, yamlPair{"optional", true})
 	}
 	if i.DHCP {
 		// The boot does not wait for a server that may have left.

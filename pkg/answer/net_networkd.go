@@ -38,6 +38,9 @@ func (w *netWriter) netdev(i profile.Interface) string {
 	f.section("NetDev")
 	f.set("Name", i.Name)
 	f.set("Kind", string(i.Kind))
+	if i.Kind == profile.BondKind {
+		f.set("MACAddress", w.bondMAC(i))
+	}
 	f.set("MTUBytes", strconv.Itoa(i.MTU))
 	if i.Kind == profile.VLAN {
 		f.section("VLAN")

@@ -98,7 +98,7 @@ func TestUUIDs(t *testing.T) {
 // is refused. What is decided from numbers and addresses cannot break out.
 func TestNoNetworkValueBreaksOut(t *testing.T) {
 	set := map[string]func(*profile.Network, string){
-		"port":   func(n *profile.Network, v string) { n.Interfaces[0].Name = v },
+		"port":   func(n *profile.Network, v string) { n.Interfaces[0].Name, n.Interfaces[5].Bond.NICs[0] = v, v },
 		"bond":   func(n *profile.Network, v string) { n.Interfaces[5].Name = v },
 		"vlan":   func(n *profile.Network, v string) { n.Interfaces[7].Name = v },
 		"mode":   func(n *profile.Network, v string) { n.Interfaces[5].Bond.Mode = v },
