@@ -2,6 +2,7 @@ package answer
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/rackseed/rackseed/pkg/site"
 )
@@ -107,10 +108,6 @@ func userData(t *Target) (string, error) {
 // autoinstall is what the installer reads. It has no questions left.
 func autoinstall(t *Target) (yamlMap, error) {
 	var w words
-	packages, err := packagesOf(t)
-	if err != nil {
-		return nil, err
-	}
 	storage, err := autoinstallStorage(t)
 	if err != nil {
 		return nil, err
@@ -128,15 +125,15 @@ func autoinstall(t *Target) (yamlMap, error) {
 		wishes = append(wishes, yamlPair{"network", installNetwork(t.MAC)})
 	}
 	return append(wishes, yamlMap{
-		// A machine room has no way to the archive; the medium's own packages do.
+		// A machine room has no way to the archive; the medium's own packages do. What the medium lacks
+		// late.sh installs from the repositories of the plan, of which this installer would use none.
 		{"apt", yamlMap{{"geoip", false}, {"fallback", "offline-install"}, {"conf", yamlText(aptOffline)}}},
 		{"drivers", yamlMap{{"install", false}}},
 		{"storage", storage},
 		// It stands in the place of identity: nobody but root, whose access late.sh sets.
 		{"user-data", yamlMap{{"disable_root", false}, {"users", []any{}}}},
 		{"ssh", yamlMap{{"install-server", true}, {"allow-pw", false}}},
-		{"packages", yamlStrings(packages)},
-		{"updates", "security"}, // there is no word for none; aptOffline leaves none
+		{"updates", "security"}, // there is no word for none; aptOffline makes it none
 		{"late-commands", command("late.sh")},
 		{"error-commands", command("error.sh")},
 		{"shutdown", "reboot"},
@@ -145,11 +142,12 @@ func autoinstall(t *Target) (yamlMap, error) {
 
 // aptOffline is apt's configuration while the installer runs. It upgrades what
 // it installed whenever there is a default route, and each host that cannot be
-// reached behind it would cost minutes.
+// reached behind it would cost minutes. Which origins it upgrades from it says
+// in a file that apt reads later than this one, so no package may be upgraded.
 const aptOffline = `Acquire::Retries "0";
 Acquire::http::Timeout "10";
 Acquire::https::Timeout "10";
-#clear Unattended-Upgrade::Allowed-Origins;
+Unattended-Upgrade::Package-Blacklist:: ".*";
 `
 
 func command(script string) []any {
@@ -174,9 +172,14 @@ func autoinstallLate(t *Target) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	packages, err := packagesOf(t)
+	if err != nil {
+		return "", err
+	}
 	s := newScript(fmt.Sprintf("Rackseed finishes %s in /target.", t.Intent.Node))
 	s.set("report_url", "report URL", t.reports())
 	s.set("root_password", "access.root", root)
+	s.set("packages", "packages", strings.Join(packages, " "))
 	for _, piece := range []string{"report", "evidence", "autoinstall-late"} {
 		s.piece(piece)
 	}

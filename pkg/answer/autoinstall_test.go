@@ -116,7 +116,7 @@ func checkWishes(wishes map[string]any) error {
 		"refresh-installer": object("update", "channel"), "locale": text, "timezone": text,
 		"keyboard": object("layout", "variant", "toggle"), "network": object(), "apt": object(), "storage": object("config", "swap"),
 		"drivers": object("install"), "user-data": object(), "ssh": object("install-server", "allow-pw", "authorized-keys"),
-		"packages": commands, "updates": one("security", "all"), "shutdown": one("reboot", "poweroff"),
+		"updates": one("security", "all"), "shutdown": one("reboot", "poweroff"),
 	}
 	for key, v := range wishes {
 		rule, ok := rules[key]
@@ -433,7 +433,15 @@ func TestAutoinstallLate(t *testing.T) {
 	target := onUbuntu(t, "24.04", 1)
 	target.Root = hash
 	text := readSeed(t, render(t, target)).script(t, "late.sh")
-	root, told := t.TempDir(), filepath.Join(t.TempDir(), "told")
+	root, cdrom, told, log := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "told"), filepath.Join(t.TempDir(), "rs-tune.log")
+	for _, dir := range []string{filepath.Join(root, "etc"), filepath.Join(cdrom, "dists")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "etc/os-release"), []byte("ID=ubuntu\nVERSION_CODENAME=noble\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	// The scripts are in /run of the installer.
 	tune := filepath.Join(t.TempDir(), "tune.sh")
 	if err := os.WriteFile(tune, []byte("#!/bin/sh\n"), 0o700); err != nil {
@@ -444,21 +452,26 @@ func TestAutoinstallLate(t *testing.T) {
 		_ = os.Remove(told)
 		fake := commands(t, map[string]string{
 			"curl":   `stage=; detail=; while [ $# -gt 0 ]; do case $1 in --data-raw) detail=$2; shift;; http*/report/*) stage=${1##*/};; esac; shift; done; echo "$stage $detail" >>` + told,
-			"curtin": `echo "curtin $*" >>` + told + map[bool]string{true: "; exit 1", false: ""}[fails],
+			"curtin": `echo "curtin $*" >>` + told + `; cat ` + root + `/etc/apt/sources.list.d/* 2>/dev/null >>` + told + ` || :` + map[bool]string{true: "; echo 'rackseed: no tuned'; exit 1", false: ""}[fails],
+			"mount":  `echo "mount $*" >>` + told, "umount": `echo "umount $*" >>` + told, "mountpoint": "exit 1",
 		})
-		_, err := runScript(t, []string{"dash"}, text, "PATH="+fake+":"+os.Getenv("PATH"), "RACKSEED_TARGET="+root)
-		log, readErr := os.ReadFile(told)
+		_, err := runScript(t, []string{"dash"}, text, "PATH="+fake+":"+os.Getenv("PATH"), "RACKSEED_TARGET="+root, "RACKSEED_CDROM="+cdrom, "RACKSEED_TUNE_LOG="+log)
+		said, readErr := os.ReadFile(told)
 		if readErr != nil {
 			t.Fatal(readErr)
 		}
 		if fails {
-			if err == nil || !strings.Contains(string(log), "failed late-commands stopped") || strings.Contains(string(log), "done") {
-				t.Errorf("a failing command: %v\n%s", err, log)
+			if err == nil || !strings.Contains(string(said), "failed late-commands stopped: no tuned") || strings.Contains(string(said), "done") {
+				t.Errorf("a failing command: %v\n%s", err, said)
 			}
 			continue
 		}
-		want := "post \ncurtin in-target --target=" + root + " -- sh /run-rackseed-tune.sh\ncurtin in-target --target=" + root + " -- usermod -p " + hash + " root\ncurtin in-target --target=" + root + " -- ssh-keygen -A\ndone \n"
-		if diff := cmp.Diff(want, string(log)); err != nil || diff != "" {
+		// The pool of the medium is there for the packages, and gone before the system is.
+		in := "curtin in-target --target=" + root + " -- "
+		want := "post \nmount --bind " + cdrom + " " + root + "/cdrom\n" +
+			in + "env RACKSEED_PACKAGES=openssh-server chrony curl sudo python3 sh /run-rackseed-tune.sh\ndeb [trusted=yes check-date=no] file:///cdrom noble main restricted\n" +
+			"umount " + root + "/cdrom\n" + in + "usermod -p " + hash + " root\n" + in + "ssh-keygen -A\ndone \n"
+		if diff := cmp.Diff(want, string(said)); err != nil || diff != "" {
 			t.Errorf("%v (-want +got):\n%s", err, diff)
 		}
 		if _, err := os.Stat(filepath.Join(root, "etc/cloud/cloud-init.disabled")); err != nil {

@@ -154,6 +154,40 @@ func TestTuneTwice(t *testing.T) {
 	}
 }
 
+// TestTuneInstallsWhatIsMissing: only what it was told of, and what is not
+// there, once the repositories are.
+func TestTuneInstallsWhatIsMissing(t *testing.T) {
+	for _, tt := range []struct {
+		name, packages, apt string
+		want                string // said by apt-get and the script
+		fails               bool
+	}{
+		{"nothing asked for", "", "exit 1", "", false},
+		{"all there", "curl", "exit 1", "", false},
+		{"some missing", "curl chrony tuned", `echo "apt-get $*"`, "changed: packages installed: chrony tuned\napt-get -q update\n" +
+			"apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold install chrony tuned\n", false},
+		{"an unreachable source", "tuned", `case $* in *update) exit 100;; esac`, "changed: packages installed: tuned\n", false},
+		{"nowhere to be had", "tuned", "exit 100", "changed: packages installed: tuned\n" +
+			"rackseed: packages cannot be installed: tuned; add a repository that has them to the plan, or take them out of the profile\n", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScript("")
+			s.piece("tune")
+			text, err := s.text()
+			if err != nil {
+				t.Fatal(err)
+			}
+			fake := commands(t, map[string]string{"apt-get": tt.apt, "dpkg-query": `for last; do :; done; [ "$last" != curl ] || printf installed`})
+			for _, shell := range shells(t) {
+				out, err := runScript(t, shell, text+"install_packages\n", "RACKSEED_PACKAGES="+tt.packages, "PATH="+fake+":"+os.Getenv("PATH"))
+				if out != tt.want || (err != nil) != tt.fails {
+					t.Errorf("%s: %v\n%s\nwant\n%s", shell, err, out, tt.want)
+				}
+			}
+		})
+	}
+}
+
 func TestTuneFailsWithoutItsService(t *testing.T) {
 	script, err := tuneScript(target(t, rocky9()))
 	if err != nil {

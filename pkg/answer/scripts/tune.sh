@@ -20,7 +20,23 @@ applies() { [ "$mode" = apply ]; }
 # keep FILE, keep unit NAME: before it is changed.
 keep() { :; }
 
-install_packages() { :; }
+# install_packages installs what RACKSEED_PACKAGES names, now that the repositories of the plan are
+# there. Only Ubuntu's installer leaves that to us: it knows none but the archive and its own pool.
+install_packages() {
+	missing=''
+	for name in ${RACKSEED_PACKAGES:-}; do
+		# shellcheck disable=SC2016
+		[ "$(inside dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing="$missing $name"
+	done
+	[ -n "$missing" ] || return 0
+	changed "packages installed:$missing"
+	applies || return 0
+	# A source that cannot be reached leaves those that can.
+	inside apt-get -q update || :
+	# shellcheck disable=SC2086
+	inside env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold install $missing ||
+		lacks "packages cannot be installed:$missing; add a repository that has them to the plan, or take them out of the profile"
+}
 
 # lacks WHAT...: something is not there that must be.
 lacks() {
