@@ -182,7 +182,8 @@ func preseedLines(t *Target, w *words) ([]preseedLine, error) {
 		preseedLine{"grub-installer/only_debian", "boolean", "true"},
 		preseedLine{"grub-installer/with_other_os", "boolean", "true"},
 		preseedLine{"grub-installer/force-efi-extra-removable", "boolean", "true"},
-		preseedLine{"debian-installer/add-kernel-opts", "string", w.arguments(t)},
+		// tune.sh adds those of the plan, in a file of their own: here, a later plan could not take them back.
+		preseedLine{"debian-installer/add-kernel-opts", "string", "console=tty0 console=" + console(t.Image)},
 
 		preseedLine{value: "The end: what the node must be, and a reboot that asks nothing."},
 		preseedLine{"preseed/late_command", "string", run("late.sh")},
