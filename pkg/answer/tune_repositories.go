@@ -76,11 +76,25 @@ func aptSource(s *script, t *Target, r profile.Repository) {
 	if r.Key == "" {
 		text += "Trusted: yes\n"
 	} else {
-		key := "/etc/apt/keyrings/rackseed-" + name + ".asc"
-		s.call(field, "signing_key", s.address(field, r.Key), key)
-		text += "Signed-By: " + key + "\n"
+		text += "Signed-By: " + aptKey(s, r) + "\n"
 	}
 	s.named("/etc/apt/sources.list.d/rackseed-"+name+".sources", text)
+}
+
+// aptKey is where the key of a repository is on the node. One that is there
+// already, such as the archive's own, is used where it is. apt goes by the
+// ending: .gpg is binary, .asc is text.
+func aptKey(s *script, r profile.Repository) string {
+	field := "repository " + r.Name
+	if file, ok := strings.CutPrefix(r.Key, "file://"); ok {
+		return s.value(field, file)
+	}
+	key := "/etc/apt/keyrings/rackseed-" + s.name("repositories", r.Name) + ".asc"
+	if strings.HasSuffix(r.Key, ".gpg") {
+		key = strings.TrimSuffix(key, ".asc") + ".gpg"
+	}
+	s.call(field, "signing_key", s.address(field, r.Key), key)
+	return key
 }
 
 // codename is what the release of the image is called in repositories.

@@ -280,6 +280,27 @@ func TestFilesOfAnEarlierPlanGo(t *testing.T) {
 	}
 }
 
+// TestAptKeys: a key that the system has is used where it is, and one that is
+// fetched has the ending by which apt reads it.
+func TestAptKeys(t *testing.T) {
+	for key, want := range map[string]string{
+		"file:///usr/share/keyrings/debian-archive-keyring.gpg": "/usr/share/keyrings/debian-archive-keyring.gpg",
+		"http://mirror/archive.gpg":                             "/etc/apt/keyrings/rackseed-site.gpg",
+		"http://mirror/KEY":                                     "/etc/apt/keyrings/rackseed-site.asc",
+	} {
+		target := target(t, debian("12.5.0"))
+		target.Intent.Repositories = []profile.Repository{{Name: "site", URL: "http://mirror/debian", Key: key}}
+		script, err := tuneScript(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fetched := strings.Contains(script, "signing_key '"+key+"' '"+want+"'\n")
+		if !strings.Contains(script, "\nSigned-By: "+want+"\n") || fetched == strings.HasPrefix(key, "file://") {
+			t.Errorf("%s: fetched %v, or not at %s", key, fetched, want)
+		}
+	}
+}
+
 // TestRepositories shows the files of a mirror and of a signed repository.
 func TestRepositories(t *testing.T) {
 	repositories := []profile.Repository{
