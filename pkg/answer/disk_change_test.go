@@ -162,6 +162,9 @@ func TestDiskChanges(t *testing.T) {
 			reason: "sdb fits more than one selector (osd osd_db)"},
 		{name: "the layout needs more", machine: machine{disks: pair}, plan: site.Disks{System: named(1)}, layout: profile.Layout{Volumes: []profile.Volume{{Name: "root", Mount: "/", Size: 1 << 40}}},
 			reason: "sda is too small: the layout of this role needs 1050224 MiB"},
+		{name: "the layout fits a disk", machine: machine{disks: pair}, plan: site.Disks{System: named(1)}, layout: profile.Layout{Volumes: []profile.Volume{{Name: "root", Mount: "/", Size: 456000 << 20}}}, use: "sda"},
+		{name: "but no mirror", machine: machine{disks: pair}, plan: site.Disks{System: named(1, 2)}, layout: profile.Layout{Volumes: []profile.Volume{{Name: "root", Mount: "/", Size: 456000 << 20}}},
+			reason: "sda is too small: the layout of this role needs 457776 MiB"},
 
 		{name: "Ceph disks are kept", machine: machine{disks: four, udev: map[string]string{"sdc": "ID_FS_TYPE=ceph_bluestore\n"}}, plan: site.Disks{System: named(1), OSD: named(3, 4)},
 			use: "sda", told: "2 for Ceph are left as they are, 1 of them not empty"},

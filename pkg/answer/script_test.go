@@ -518,7 +518,7 @@ func TestEvidenceHasNoSecrets(t *testing.T) {
 				t.Fatal(err)
 			}
 			cmd := within(t, "sh", scriptFile(t, text))
-			cmd.Env = []string{"PATH=" + only(t, sender, map[string]string{"dmesg": "echo kernel", "ip": "echo eth0"})}
+			cmd.Env = []string{"PATH=" + only(t, sender, map[string]string{"dmesg": "echo kernel inst.ks=http://10.0.0.1/answer/" + token + "/ks.cfg", "ip": "echo eth0"})}
 			if out, err := cmd.CombinedOutput(); err != nil || len(laptop.got) != 1 {
 				t.Fatalf("%v, %d requests\n%s", err, len(laptop.got), out)
 			}

@@ -101,6 +101,8 @@ MEMBERS
 }
 
 room() {
+	# Each half of a mirror keeps up to 128 MiB for its superblock and what may come (mdadm, super1.c).
+	case $system in *' '*' '*) needed=$((needed + 128)) ;; esac
 	for one in $system; do
 		[ $(($(first "$sys/block/$one/size") / 2048)) -ge "$needed" ] || { reason="$one is too small: the layout of this role needs $needed MiB"; return 1; }
 	done

@@ -1,13 +1,16 @@
-# evidence FILE... sends logs to the laptop, without password hashes and without tokens.
+# masked FILE... prints files, or what comes in, without password hashes and without tokens.
+masked() { sed -e 's/\$[1256y]\$[^[:space:]"]*/[masked]/g' -e 's,\(/answer/\|/report/\)[^/[:space:]]*,\1[token],g' "$@"; }
+
+# evidence FILE... sends logs to the laptop.
 evidence() {
 	[ -n "$report_url" ] || return 0
 	bag=$(mktemp -d /tmp/rs-evidence.XXXXXX) || return 0
 	for file in "$@"; do
 		[ -f "$file" ] || continue
-		sed -e 's/\$[1256y]\$[^[:space:]"]*/[masked]/g' -e 's,\(/answer/\|/report/\)[^/[:space:]]*,\1[token],g' \
-			"$file" >"$bag/${file##*/}" 2>/dev/null || :
+		masked "$file" >"$bag/${file##*/}" 2>/dev/null || :
 	done
-	dmesg >"$bag/dmesg" 2>&1 || :
+	# The kernel begins with its command line, where the token is.
+	dmesg 2>&1 | masked >"$bag/dmesg" || :
 	ip address >"$bag/ip" 2>&1 || :
 	cat /proc/partitions >"$bag/partitions" 2>&1 || :
 	if command -v lsblk >/dev/null 2>&1; then lsblk -O -J >"$bag/lsblk.json" 2>&1 || :; fi
