@@ -76,6 +76,8 @@ func TestSaidPutsTogether(t *testing.T) {
 		{`n1 and n2 are both in rack A03 at unit 7 (and 3 more like it)`, "n1 和 n2 都在机柜 A03 的第 7U（另有 3 处相同）"},
 		{"opening image rocky9: open /srv/rocky.iso: no such file or directory", "打开镜像 rocky9：open /srv/rocky.iso：没有该文件或目录"},
 		{"its install failed before the disk was touched: no disk of 3 matches", "安装在写盘之前失败：no disk of 3 matches"},
+		{"failed: package chrony-4.5 does not install: unexpected end of file", "失败：软件包 chrony-4.5 无法安装：文件意外结束"},
+		{"disk: no disk fits (model=PM9A3); sda has another WWN; sdb is smaller than 8 GiB", "磁盘：没有磁盘符合（model=PM9A3）；sda 的 WWN 不同；sdb 小于 8 GiB"},
 		{"tcp port 8080 is free for HTTP boot", "tcp 端口 8080 空闲，可用于HTTP boot"},
 	}
 	var texts, want []string

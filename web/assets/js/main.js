@@ -2,6 +2,7 @@
 import * as api from './lib/api.js';
 import {applyTheme, settings} from './lib/settings.js';
 import {loadLanguage, setSiteZone} from './lib/i18n.js';
+import {loadSession, mayAct} from './lib/session.js';
 import {Router} from './lib/router.js';
 import {Shortcuts} from './lib/shortcuts.js';
 import {Store} from './lib/store.js';
@@ -28,7 +29,8 @@ import {startView} from './views/start.js';
 
 async function main() {
   applyTheme();
-  await loadLanguage(settings.language);
+  api.setLogin(() => location.assign('/login')); // the daemon's own page, which needs no script
+  await Promise.all([loadLanguage(settings.language), loadSession()]);
   const store = new Store();
   const shortcuts = new Shortcuts();
   /** @type {App} */
@@ -58,7 +60,6 @@ async function main() {
     app.router.reload();
   }
 
-  api.setLogin(() => location.assign('/login')); // the daemon's own page, which needs no script
   store.subscribe((change) => {
     if (change.connection && store.status) setSiteZone(store.status.timezone || '');
   });
@@ -66,7 +67,7 @@ async function main() {
   store.subscribe((change) => {
     if (!change.all || led) return;
     led = true; // an empty plan is led through its first minute, once
-    if (store.status && !store.status.plan_digest && location.pathname === '/') app.router.go('/start', {replace: true});
+    if (mayAct() && store.status && !store.status.plan_digest && location.pathname === '/') app.router.go('/start', {replace: true});
   });
   app.router.start();
   await store.start();

@@ -3,6 +3,7 @@ import * as api from './lib/api.js';
 import {announce, fill, h, setText} from './lib/dom.js';
 import {openDialog} from './lib/dialog.js';
 import {t} from './lib/i18n.js';
+import {mayAct, session} from './lib/session.js';
 import {said} from './lib/said.js';
 import {save, settings} from './lib/settings.js';
 
@@ -58,12 +59,10 @@ export function shell(app) {
     setText(banner, note || '');
   }
 
-  api.session().then((s) => {
-    document.documentElement.dataset.role = s?.role || '';
-    if (!s?.name) return;
-    fill(who, `${s.name} (${s.role === 'viewer' ? t('session.viewer') : t('session.operator')}) `,
+  if (session.name) {
+    fill(who, `${session.name} (${mayAct() ? t('session.operator') : t('session.viewer')}) `,
       h('button.quiet', {type: 'button', onclick: () => api.logout().then(() => location.assign('/login'))}, t('session.leave')));
-  }, () => {}); // the page goes on; what is not allowed is refused
+  }
 
   function otherLanguage() {
     save({language: settings.language === 'zh' ? 'en' : 'zh'});

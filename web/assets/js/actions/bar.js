@@ -2,6 +2,7 @@
 // does the same.
 import {h, setText} from '../lib/dom.js';
 import {t} from '../lib/i18n.js';
+import {lookingOn, mayAct} from '../lib/session.js';
 import {bootDialog, disarmDialog, powerDialog} from './bmc.js';
 import {installDialog} from './install.js';
 
@@ -12,11 +13,11 @@ import {installDialog} from './install.js';
 export function actionBar(app, selector, count) {
   const target = h('span.target');
   const act = (label, open) => h('button', {type: 'button', onclick: () => open(app, selector())}, label);
-  const element = h('div.actions', {role: 'group', 'aria-label': t('action.label')}, target,
+  const element = h('div.actions', {role: 'group', 'aria-label': t('action.label')}, target, mayAct() ? [
     h('button.primary', {type: 'button', onclick: () => installDialog(app, selector())}, t('action.install')),
     act(t('action.disarm'), disarmDialog),
     act(t('action.power'), powerDialog),
-    act(t('action.boot'), bootDialog));
+    act(t('action.boot'), bootDialog)] : lookingOn());
   const bar = {
     element,
     install: () => installDialog(app, selector()),

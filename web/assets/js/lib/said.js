@@ -13,7 +13,7 @@ let told = false;
 
 const kept = 5000; // translations that are not worked out again
 const vague = 10; // letters: a sentence of fewer takes single words as its values
-const depth = 4;
+const depth = 8; // of sentences in sentences
 
 /** @param {Record<string, string> | undefined} catalogue undefined leaves everything as the daemon says it */
 export function learn(catalogue) {
@@ -34,7 +34,9 @@ function compile(template, text) {
   const parts = template.split('{}');
   const weight = parts.join('').replace(/[^a-z]/gi, '').length;
   const value = weight < vague ? '(\\S+)' : '([\\s\\S]+?)';
-  return {pattern: new RegExp(`^${parts.map((p) => p.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join(value)}$`), text, weight, exact: parts.length === 1};
+  const pattern = parts.map((p) => p.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join(value);
+  const last = template.endsWith(': {}') ? pattern.slice(0, -value.length) + '([\\s\\S]+)' : pattern; // why something failed
+  return {pattern: new RegExp(`^${last}$`), text, weight, exact: parts.length === 1};
 }
 
 /** The first word, if it is all there: what follows it may belong to a value. */
@@ -61,6 +63,7 @@ const more = /^([\s\S]+) (\(and \d+ more like it\))$/; // what Check of pkg/site
 function translate(text, level) {
   const counted = level === 0 ? more.exec(text) : null;
   if (counted) return translate(counted[1], 1) + translate(counted[2], 1);
+  if (text.startsWith('; ')) return whole(text, level) ?? '；' + translate(text.slice(2), level + 1); // more of a list
   return whole(text, level) ?? (level < depth ? inParts(text, level) : undefined) ?? text;
 }
 
@@ -97,7 +100,7 @@ function inParts(text, level) {
     for (let i = text.indexOf(at); i > 0; i = text.indexOf(at, i + 1)) {
       const front = whole(text.slice(0, i), level + 1);
       const rest = text.slice(i + at.length);
-      if (front !== undefined) return front + by + translate(rest, level + 1);
+      if (front !== undefined) return front + (whole(at + rest, level + 1) ?? by + translate(rest, level + 1));
     }
     const i = text.lastIndexOf(at);
     if (i > 0) {

@@ -1,6 +1,7 @@
 // The board: every machine in its rack, coloured and labelled by its state.
 import {fill, h, setText} from '../lib/dom.js';
 import {t} from '../lib/i18n.js';
+import {mayAct} from '../lib/session.js';
 import {icon, stateName, states} from '../lib/states.js';
 import {actionBar} from '../actions/bar.js';
 import {runStrip} from './runstrip.js';
@@ -36,7 +37,7 @@ export function boardView(app, _, query) {
   const unsubscribe = store.subscribe(update);
   const unbind = [
     app.shortcuts.bind('/', () => t('board.filter.focus'), () => filter.focus()),
-    app.shortcuts.bind('i', () => t('action.install'), () => bar.install()),
+    mayAct() ? app.shortcuts.bind('i', () => t('action.install'), () => bar.install()) : () => {},
     app.shortcuts.bind('x', () => t('board.mark'), () => mark(document.activeElement?.dataset?.node)),
     app.shortcuts.bind('c', () => t('board.unmark'), () => { marked.clear(); refresh(); }),
   ];

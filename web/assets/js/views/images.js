@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox, openDialog} from '../lib/dialog.js';
 import {bytes, dateTime, duration, number, t} from '../lib/i18n.js';
+import {lookingOn, mayAct} from '../lib/session.js';
 import {said} from '../lib/said.js';
 import {field, table} from '../actions/form.js';
 import {command, quote} from '../actions/shell.js';
@@ -13,7 +14,7 @@ export function imagesView(app) {
   const box = errorBox();
   const list = h('div');
   const upload = uploadBox(() => show());
-  const element = h('div.page', null, h('h1', null, t('nav.images')), h('p.lead', null, t('images.about')), upload.element, box, list, commandLine(command('image', 'list')));
+  const element = h('div.page', null, h('h1', null, t('nav.images')), h('p.lead', null, t('images.about')), mayAct() ? upload.element : lookingOn(), box, list, commandLine(command('image', 'list')));
 
   async function show() {
     try {
@@ -26,6 +27,7 @@ export function imagesView(app) {
   }
 
   function doTo(i) {
+    if (!mayAct()) return '–';
     return h('div.buttons', null,
       h('button', {type: 'button', onclick: () => verify(i), 'aria-label': t('images.verifyone', {name: i.name})}, t('images.verify')),
       h('button', {type: 'button', onclick: () => remove(i), 'aria-label': t('images.removeone', {name: i.name})}, t('images.remove')));

@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {fill, h, perFrame, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
 import {dateTime, duration, t} from '../lib/i18n.js';
+import {mayAct} from '../lib/session.js';
 import {said} from '../lib/said.js';
 import {by, table} from '../actions/form.js';
 import {command, quote} from '../actions/shell.js';
@@ -69,7 +70,7 @@ export function jobView(app, {id}) {
     return [
       h('p.lead', null, h('strong', null, what(job)), ` · ${jobState(job)} · ${t('jobs.sum', {ok: job.ok, failed: job.failed, n: job.total})}`),
       h('progress', {max: job.total || 1, value: job.ok + job.failed, 'aria-label': t('jobs.progress')}),
-      h('div.buttons', null, job.state === 'running' ? cancel : null, job.state !== 'running' && job.ok < job.total ? resume : null),
+      mayAct() ? h('div.buttons', null, job.state === 'running' ? cancel : null, job.state !== 'running' && job.ok < job.total ? resume : null) : null,
       commandLine(job.state === 'running' ? command('job', 'show', quote(id)) : command(...what(job).split(' '), `--resume ${quote(id)}`)),
       table(t('jobs.results'), [t('machine.name'), t('machine.state'), t('jobs.message'), t('jobs.fix'), t('jobs.took')],
         (job.results || []).map((r) => [h('a', {href: '/nodes/' + encodeURIComponent(r.target)}, r.target), h('span.phase', {data: {phase: r.phase}}, phaseName(r.phase)),

@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {fill, h, setText} from '../lib/dom.js';
 import {dateTime, t} from '../lib/i18n.js';
 import {icon, stageName, stateName, stateText} from '../lib/states.js';
+import {lookingOn, mayAct} from '../lib/session.js';
 import {said} from '../lib/said.js';
 import {adoptDialog, bootDialog, disarmDialog, powerDialog} from '../actions/bmc.js';
 import {installDialog} from '../actions/install.js';
@@ -47,6 +48,7 @@ export function machineView(app, {name}) {
     offered = kind;
     const act = (label, open, style = 'plain') => h(`button.${style}`, {type: 'button', onclick: () => open(app, name)}, label);
     if (kind === '') fill(actions);
+    else if (!mayAct()) fill(actions, lookingOn());
     else if (kind === 'stranger') fill(actions, act(t('action.adopt'), adoptDialog, 'primary'));
     else fill(actions, act(kind === 'again' ? t('action.again') : t('action.install'), installDialog, 'primary'), act(t('action.disarm'), disarmDialog), act(t('action.power'), powerDialog), act(t('action.boot'), bootDialog));
   }
@@ -63,7 +65,7 @@ export function machineView(app, {name}) {
     offer();
     timer ||= setTimeout(ask, settle);
   });
-  const unbind = app.shortcuts.bind('i', () => t('action.install'), () => installDialog(app, name));
+  const unbind = mayAct() ? app.shortcuts.bind('i', () => t('action.install'), () => installDialog(app, name)) : () => {};
   head();
   offer();
   ask();

@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
 import {t} from '../lib/i18n.js';
+import {lookingOn, mayAct} from '../lib/session.js';
 import {said} from '../lib/said.js';
 import {by, person} from '../actions/form.js';
 import {command} from '../actions/shell.js';
@@ -13,6 +14,7 @@ const pause = 700; // ms after the last key, before the text is checked
 
 /** @param {import('../main.js').App} app */
 export function planView(app) {
+  if (!mayAct()) return {title: t('nav.plan'), element: h('div.page', null, h('h1', null, t('nav.plan')), h('p.lead', null, t('plan.secret')), lookingOn()), close() {}};
   const box = errorBox();
   const findings = h('div', {role: 'status', 'aria-label': t('plan.findings')});
   const sheet = h('div');

@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
 import {t} from '../lib/i18n.js';
+import {lookingOn, mayAct} from '../lib/session.js';
 import {said} from '../lib/said.js';
 import {choice, field} from '../actions/form.js';
 import {command} from '../actions/shell.js';
@@ -14,6 +15,7 @@ import {sheetReport} from './sheet.js';
 
 /** @param {import('../main.js').App} app */
 export function startView(app) {
+  if (!mayAct()) return {title: t('start.title'), element: h('div.page', null, h('h1', null, t('start.title')), h('p.lead', null, t('start.about')), lookingOn()), close() {}};
   const {store} = app;
   const upload = uploadBox(() => store.refreshStatus());
   const steps = [wireStep(app), step(t('start.iso'), upload.element), sheetStep(app), checkStep(app), armStep(app)];

@@ -3,6 +3,7 @@ import * as api from '../../lib/api.js';
 import {fill, h} from '../../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../../lib/dialog.js';
 import {t} from '../../lib/i18n.js';
+import {lookingOn, mayAct} from '../../lib/session.js';
 import {said} from '../../lib/said.js';
 import {by} from '../../actions/form.js';
 import {command, quote} from '../../actions/shell.js';
@@ -32,8 +33,8 @@ export function bmcPanel(app, name) {
   }
 
   const p = panel(t('bmc.title'), async () => undefined);
-  p.body.append(h('p.hint', null, t('bmc.about')), h('div.buttons', null,
-    ask(t('bmc.power'), 'power', ['status']), ask(t('bmc.boot'), 'bootdev', ['get']), ask(t('bmc.inventory'), 'inventory', [])),
+  p.body.append(...(mayAct() ? [h('p.hint', null, t('bmc.about')), h('div.buttons', null,
+    ask(t('bmc.power'), 'power', ['status']), ask(t('bmc.boot'), 'bootdev', ['get']), ask(t('bmc.inventory'), 'inventory', []))] : [lookingOn()]),
   box, answers, commandLine(command('power', 'status', quote(name))), commandLine(command('console', quote(name))));
   return p;
 }

@@ -4,6 +4,7 @@ import {h} from '../../lib/dom.js';
 import {commandLine} from '../../lib/dialog.js';
 import {gantt, legend, phaseName} from '../../lib/gantt.js';
 import {duration, t, time} from '../../lib/i18n.js';
+import {mayAct} from '../../lib/session.js';
 import {said} from '../../lib/said.js';
 import {command, quote} from '../../actions/shell.js';
 import {panel} from './panel.js';
@@ -23,7 +24,7 @@ export function timelinePanel(name) {
       phases.length ? [gantt([{label: '', phases, marks: marks.filter((m) => inside(m, phases))}], {now: Date.now(), label: t('timeline.picture')}), legend(new Set(phases.map((p) => p.name)))] : null,
       phases.some((p) => p.note) ? h('ul.notes', null, phases.filter((p) => p.note).map((p) => h('li', null, h('strong', null, phaseName(p.name)), ` ${duration(Date.parse(p.end) - Date.parse(p.begin))}: `, said(p.note)))) : null,
       causes(line.findings || []),
-      line.attempt ? h('p', null, h('a', {href: `/api/v1/nodes/${encodeURIComponent(name)}/pcap?attempt=${line.attempt}`, download: `${name}.pcap`}, t('timeline.pcap'))) : null,
+      line.attempt && mayAct() ? h('p', null, h('a', {href: `/api/v1/nodes/${encodeURIComponent(name)}/pcap?attempt=${line.attempt}`, download: `${name}.pcap`}, t('timeline.pcap'))) : null,
       h('details', null, h('summary', null, t('timeline.entries', {n: entries.length})),
         h('ol.log', null, entries.slice(-shown).reverse().map((e) => h('li', null, h('time', {datetime: e.at}, time(e.at)), h('span.source', {data: {source: e.source}}, e.source), h('span.said', null, entryText(e)))))),
       same];
