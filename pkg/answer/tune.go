@@ -19,6 +19,7 @@ func tuneScript(t *Target) (string, error) {
 	s.piece("tune")
 	tuneFunctions(s, t)
 	s.say("", "tune_all")
+	onlyOurRepositories(s, t)
 	tuneNetwork(s, t)
 	return s.text()
 }

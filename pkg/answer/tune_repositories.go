@@ -2,6 +2,7 @@ package answer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/profile"
@@ -24,6 +25,17 @@ func tuneRepositories(s *script, t *Target) {
 			yumRepository(s, t, r)
 		}
 	}
+}
+
+// onlyOurRepositories turns those of the vendor off where the site has a
+// mirror of the medium. A system that somebody else installed keeps its own.
+func onlyOurRepositories(s *script, t *Target) {
+	mirror := func(r profile.Repository) bool { return r.Mirror }
+	if isDebian(t.Image.Family) || !slices.ContainsFunc(t.Intent.Repositories, mirror) {
+		return
+	}
+	section(s, "The site has a mirror, and perhaps no way to the vendor's repositories.")
+	s.say("vendor_repositories_off")
 }
 
 // yumRepository writes one file; the mirror of a medium has a repository in

@@ -280,6 +280,45 @@ func TestFilesOfAnEarlierPlanGo(t *testing.T) {
 	}
 }
 
+// TestVendorRepositoriesGo: where the site has a mirror, and only there.
+func TestVendorRepositoriesGo(t *testing.T) {
+	t.Parallel()
+	const rocky = "[baseos]\nname=Rocky $releasever\nmirrorlist=https://mirrors.example.com/\nenabled=1\n\n[baseos-debug]\nmirrorlist=https://mirrors.example.com/debug\n"
+	for _, mirror := range []bool{true, false} {
+		target := target(t, rocky9())
+		target.Intent.Repositories = []profile.Repository{{Name: "rocky9", URL: "http://mirror/rocky9", Mirror: mirror}}
+		script, err := tuneScript(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(script, "\nvendor_repositories_off\n"); got != mirror {
+			t.Errorf("mirror %v: turns the vendor's repositories off: %v", mirror, got)
+		}
+	}
+	s := newScript("x")
+	s.piece("tune")
+	s.say("vendor_repositories_off")
+	script, err := s.text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	files := map[string]string{"etc/yum.repos.d/rocky.repo": rocky, "etc/yum.repos.d/redhat.repo": rocky, "etc/yum.repos.d/rackseed-rocky9.repo": rocky}
+	write(t, root, files)
+	const off = "[baseos]\nenabled=0\nname=Rocky $releasever\nmirrorlist=https://mirrors.example.com/\n\n[baseos-debug]\nenabled=0\nmirrorlist=https://mirrors.example.com/debug\n"
+	files["etc/yum.repos.d/rocky.repo"] = off
+	for _, want := range []string{"changed: /etc/yum.repos.d/rocky.repo\n", ""} {
+		if out, err := runScript(t, []string{"sh"}, script, "ROOT="+root); err != nil || out != want {
+			t.Errorf("%v, got %q, want %q", err, out, want)
+		}
+		for name, text := range files {
+			if got, err := os.ReadFile(filepath.Join(root, name)); err != nil || string(got) != text {
+				t.Errorf("%s: %v\n%s", name, err, got)
+			}
+		}
+	}
+}
+
 // TestAptKeys: a key that the system has is used where it is, and one that is
 // fetched has the ending by which apt reads it.
 func TestAptKeys(t *testing.T) {

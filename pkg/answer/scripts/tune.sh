@@ -118,6 +118,16 @@ planned_files() {
 	write 0644 /etc/rackseed/files "$list"
 }
 
+# vendor_repositories_off leaves the repositories of the site. Those of the vendor are on the Internet,
+# and one that cannot be reached ends every command of dnf.
+vendor_repositories_off() {
+	for path in "$ROOT"/etc/yum.repos.d/*.repo; do
+		file=${path#"$ROOT"}
+		case $file in */rackseed-* | */redhat.repo) continue ;; esac
+		[ ! -f "$path" ] || write 0644 "$file" "$(sed -e '/^enabled[[:space:]]*=/d' -e 's/^\[.*$/&\nenabled=0/' "$path")"
+	done
+}
+
 # parameters makes standard input the kernel parameters of the plan. What sets them otherwise in
 # /etc/sysctl.conf would win, which is read last: openEuler and its kin write their hardening there at
 # the first boot, from a list of their own.
