@@ -215,80 +215,11 @@ func (t *turn) limited(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithCancel(ctx)
 }
 
-// talk is how long a BMC may take to tell who it is, which is minutes with
-// some, to set the boot device and to cycle. A
-// simulated one is as slow as the computer that it runs on.
-func (t *turn) talk() time.Duration {
-	return max(t.in.r.c.Pace.Of(10*time.Minute), 20*time.Second)
-}
-
 func (t *turn) say(what string) {
 	if what != t.said {
 		t.said = what
 		t.v.Say(what)
 	}
-}
-
-// tell is the conversation with the BMC: is it this machine's, boot from the
-// network once, off and on. What an earlier conversation has on record as sent
-// is finished, and not begun again.
-func (t *turn) tell(ctx context.Context, s *batch.Session) (batch.Outcome, error) {
-	if !t.ladder.climb {
-		if err := t.identify(ctx, s); err != nil {
-			return batch.Outcome{}, err
-		}
-		if err := t.arm(ctx); err != nil {
-			return batch.Outcome{}, err
-		}
-	}
-	var out batch.Outcome
-	if t.ladder.climb || len(s.Issued) == 0 {
-		steps, err := t.bootDevice(ctx, s)
-		out.Steps = steps
-		if err != nil {
-			return out, t.unlessCame(err)
-		}
-	}
-	power, err := batch.Power(bmc.ActionCycle).Do(ctx, s)
-	out.Steps = append(out.Steps, power.Steps...)
-	t.ladder.since = cmp.Or(s.Switched(), t.in.r.c.Now())
-	return out, t.unlessCame(err)
-}
-
-// mode is the firmware interface that a machine boots in, where that is
-// known.
-func mode(s *site.State, m *site.Machine) bmc.BootMode {
-	switch cmp.Or(s.Settings.HardwareOf(m.Node).Boot, m.Inventory().Hardware.Boot) {
-	case "uefi":
-		return bmc.ModeUEFI
-	case "bios":
-		return bmc.ModeBIOS
-	}
-	return bmc.ModeKeep
-}
-
-// identify makes sure that the BMC is the one of the machine that the plan
-// means, before anything is armed or switched, and learns from which ports it
-// boots. What was looked up before is not asked again.
-func (t *turn) identify(ctx context.Context, s *batch.Session) error {
-	_, m, _, err := t.machine()
-	if err != nil {
-		return err
-	}
-	if _, known := m.InventoryFrom(site.FromBMC); known {
-		return nil
-	}
-	t.say("asking its BMC who it is")
-	found, err := s.Inventory(ctx)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil || errors.Is(err, bmc.ErrUnreachable) || errors.Is(err, bmc.ErrBusy) || errors.Is(err, bmc.ErrLogin) || errors.Is(err, bmc.ErrCertificate):
-		return fmt.Errorf("reading the inventory, to know whose BMC it is: %w", err)
-	default:
-		t.note = fmt.Sprintf("its BMC gives no inventory (%v), so that its serial number was not compared", err)
-		return nil
-	}
-	return t.in.r.keepInventory(ctx, s.Target, bmc.Observed(found))
 }
 
 // arm arms the machine in the commit that records it, unless the job has
@@ -364,7 +295,7 @@ func (t *turn) watch(ctx context.Context, arrival time.Duration, cause error) (b
 	defer stop()
 	var late <-chan time.Time
 	if arrival > 0 {
-		timer := time.NewTimer(t.in.r.c.Pace.Of(arrival))
+		timer := time.NewTimer(t.until(arrival))
 		defer timer.Stop()
 		late = timer.C
 	}
@@ -403,6 +334,20 @@ func (t *turn) watch(ctx context.Context, arrival time.Duration, cause error) (b
 			return batch.Outcome{}, cmp.Or(failed, err)
 		}
 	}
+}
+
+// until is what is left of the time in which the machine has to come. It began
+// when the machine was switched on, whichever daemon did that; one that has
+// just started waits for a while at least, for nobody could come before.
+func (t *turn) until(arrival time.Duration) time.Duration {
+	pace := t.in.r.c.Pace
+	whole := pace.Of(arrival)
+	_, _, n, err := t.machine()
+	if err != nil || n.Switched.IsZero() {
+		return whole
+	}
+	rest := whole - t.in.r.c.Now().Sub(n.Switched)
+	return min(whole, max(rest, pace.Of(install.Grace)))
 }
 
 // stopped is watched as long as the machine can be disarmed.

@@ -417,3 +417,39 @@ func TestInstallRecordsConsoles(t *testing.T) {
 		}
 	})
 }
+
+// TestArrivalIsCountedFromThePower: a daemon that is started again gives a
+// machine no second half hour to come, but time enough to be heard.
+func TestArrivalIsCountedFromThePower(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		lives []time.Duration
+		want  time.Duration // from the start of the job to its end
+	}{
+		{"one daemon", nil, 30 * time.Minute},
+		{"two daemons", []time.Duration{15 * time.Minute}, 30 * time.Minute},
+		{"a new daemon every eight minutes", []time.Duration{8 * time.Minute, 8 * time.Minute}, 30 * time.Minute},
+		{"a daemon that starts at the last moment", []time.Duration{29 * time.Minute}, 39 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHall(t, map[string]string{"a": "absent", "b": "absent", "c": "absent"})
+				r, stop := h.runner()
+				began := time.Now()
+				h.start(r, view.JobOptions{Canary: -1})
+				for _, life := range c.lives {
+					time.Sleep(life) // of the bubble's clock
+					stop()
+					r, stop = h.runner()
+				}
+				defer stop()
+				if got := outcome(finished(t, r, "j1")); !strings.Contains(got, "a failed") || h.phases() != "a planned, b planned, c planned" {
+					t.Errorf("%s; %s", got, h.phases())
+				}
+				if took := time.Since(began); took < c.want || took > c.want+2*time.Minute {
+					t.Errorf("it took %s, want %s and the BMCs' time", took, c.want)
+				}
+			})
+		})
+	}
+}
