@@ -126,6 +126,8 @@ type JobNode struct {
 	Done    bool     `json:"done,omitempty"`
 	OK      bool     `json:"ok,omitempty"`
 	Message string   `json:"message,omitempty"`
+
+	Switched time.Time `json:"switched,omitzero"` // when the last of Issued was recorded
 }
 
 // Running reports whether the job has not ended.
@@ -156,13 +158,13 @@ func (s *State) applyJob(e Event) error {
 		return s.changeJobNode(b.ID, b.Node, e.At, func(n *JobNode) {
 			switch {
 			case b.Power != "":
-				n.Issued = append(slices.Clone(n.Issued), b.Power)
+				n.Issued, n.Switched = append(slices.Clone(n.Issued), b.Power), e.At
 			case b.Attempt > 0:
 				*n = JobNode{Attempt: b.Attempt} // what was sent was for an earlier one
 			case b.Disarmed:
 				*n = JobNode{}
 			case b.Way != "":
-				n.Issued = nil
+				n.Issued, n.Switched = nil, time.Time{}
 				if len(n.Told) == 0 || n.Told[len(n.Told)-1] != b.Way {
 					n.Told = append(slices.Clone(n.Told), b.Way)
 				}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -74,6 +75,10 @@ func TestJobs(t *testing.T) {
 			}
 			j, _ := s.Jobs.Get("j")
 			a, ok := s.JobNodes.Get(JobKey{"j", "a"})
+			if a.Switched.IsZero() != (len(a.Issued) == 0) {
+				t.Errorf("%v was issued, the last at %s", a.Issued, a.Switched)
+			}
+			a.Switched = time.Time{}
 			if diff := cmp.Diff(tt.a, a); diff != "" || !ok {
 				t.Errorf("%v %s", ok, diff)
 			}
