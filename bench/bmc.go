@@ -78,7 +78,7 @@ func (b *bench) ipmiRack(ctx context.Context, secret string) error {
 			proved: []string{cycle}},
 		b.ownTool(ipmiList, "ipmi", secret, ipmiBMCs),
 	)
-	if err := b.compare(ctx, fmt.Sprintf("BMC: %d IPMI BMCs (OpenIPMI's ipmi_sim)", ipmiBMCs), "ipmipower", tools); err != nil {
+	if err := b.compare(ctx, fmt.Sprintf("BMC: %d IPMI BMCs (OpenIPMI's ipmi_sim)", ipmiBMCs), "ipmipower", tools, b.chassisOn); err != nil {
 		return err
 	}
 	fmt.Fprint(b.out, "\nOrdered only is one command to each BMC, and nobody looks: `ipmipower --cycle`, `rackseed power cycle --no-wait`.\n"+
@@ -118,7 +118,7 @@ func (b *bench) redfishRack(ctx context.Context, secret string) error {
 		tool{server: server{name: "redfishtool", programs: []string{"redfishtool redfishtool"}}, rounds: 1, status: many(), cycle: many("reset", "ForceRestart")},
 		b.ownTool(first, "redfish", secret, parallel),
 	)
-	if err := b.compare(ctx, fmt.Sprintf("BMC: %d simulated Redfish BMCs, %d at a time", count, parallel), "redfishtool", tools); err != nil {
+	if err := b.compare(ctx, fmt.Sprintf("BMC: %d simulated Redfish BMCs, %d at a time", count, parallel), "redfishtool", tools, nil); err != nil {
 		return err
 	}
 	fmt.Fprint(b.out, "\nOrdered only: `redfishtool Systems reset ForceRestart`, `rackseed power cycle --no-wait`. redfishtool looks at nothing afterwards.\n")
@@ -173,9 +173,31 @@ func acts() []act {
 	}
 }
 
+// chassisOn waits until every machine of the IPMI rack has its power: ipmi_sim
+// switches on a second after a cycle, which would disturb whoever is next.
+func (b *bench) chassisOn(ctx context.Context) error {
+	for i := 0; i < ipmiBMCs; {
+		text, err := os.ReadFile(filepath.Join(b.lab.dir, fmt.Sprintf("ipmi/%d/is-power", i+1)))
+		if err != nil {
+			return fmt.Errorf("looking at a machine's power: %w", err)
+		}
+		if strings.TrimSpace(string(text)) == "1" {
+			i++
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
 // compare has every tool do the same, in turns, so that whatever else the
-// machine does meanwhile disturbs all alike.
-func (b *bench) compare(ctx context.Context, title, against string, tools []tool) error {
+// machine does meanwhile disturbs all alike. rest waits until what was done
+// before is over; nil is a rack where it is.
+func (b *bench) compare(ctx context.Context, title, against string, tools []tool, rest func(context.Context) error) error {
 	var servers []server
 	for _, t := range tools {
 		servers = append(servers, t.server)
@@ -183,7 +205,7 @@ func (b *bench) compare(ctx context.Context, title, against string, tools []tool
 	failed := &measure{name: "runs that failed", unit: "", zero: true}
 	var rows []*measure
 	for _, a := range acts() {
-		m, err := b.do(ctx, a, against, tools, failed)
+		m, err := b.do(ctx, a, against, tools, failed, rest)
 		if err != nil {
 			return err
 		}
@@ -197,7 +219,7 @@ func (b *bench) compare(ctx context.Context, title, against string, tools []tool
 // is asked in a second.
 const perRound = 3
 
-func (b *bench) do(ctx context.Context, a act, against string, tools []tool, failed *measure) ([]*measure, error) {
+func (b *bench) do(ctx context.Context, a act, against string, tools []tool, failed *measure, rest func(context.Context) error) ([]*measure, error) {
 	wall := &measure{name: a.name + ", wall", unit: "ms", against: against, less: true, goal: a.goal}
 	cpu := &measure{name: a.name + ", CPU", unit: "ms", against: against, less: true}
 	sockets := &measure{name: a.name + ", sockets", unit: "peak", against: against, less: true}
@@ -209,6 +231,11 @@ func (b *bench) do(ctx context.Context, a act, against string, tools []tool, fai
 			costly := t.rounds > 0 && (turn == 0 || turn > t.rounds)
 			if args == nil || costly || ctx.Err() != nil {
 				continue
+			}
+			if rest != nil {
+				if err := rest(ctx); err != nil {
+					return nil, err
+				}
 			}
 			u, err := b.lab.usage(ctx, args)
 			if turn == 0 && err == nil {
