@@ -136,12 +136,28 @@ func describe(d site.DiskSelector) string {
 	add("serial %s", d.Serial)
 	add("path %s", d.ByPath)
 	add("model %s", d.Model)
-	add("at least %s bytes", strconv.FormatInt(d.MinSize, 10))
-	add("at most %s bytes", strconv.FormatInt(d.MaxSize, 10))
+	add("at least %s", amount(d.MinSize))
+	add("at most %s", amount(d.MaxSize))
 	if d.Rotational != nil {
 		add("rotational %s", strconv.FormatBool(*d.Rotational))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// amount says a size as plans do, where it is a round one: nobody counts noughts
+// on a console. Of zero there is nothing to say.
+func amount(bytes int64) string {
+	const giga, tera = 1_000_000_000, 1_000_000_000_000
+	switch {
+	case bytes == 0:
+		return ""
+	case bytes%tera == 0:
+		return fmt.Sprintf("%d TB", bytes/tera)
+	case bytes%giga == 0:
+		return fmt.Sprintf("%d GB", bytes/giga)
+	default:
+		return fmt.Sprintf("%d bytes", bytes)
+	}
 }
 
 // newGroup names the volume group of a layout, if it has one.

@@ -167,11 +167,13 @@ func (w *words) units(concept string) []string {
 // verifyAtFirstBoot installs a check of what is in force against the Intent,
 // and a unit that reports it once.
 func verifyAtFirstBoot(s *script, t *Target) {
-	section(s, "The first boot compares what is in force with the plan.")
-	s.say("verify_text | put 0755 " + verifyPath)
 	if t.reports() == "" {
+		section(s, "Whoever wants to know what is not as planned may ask this.")
+		s.say("verify_text | put 0755 " + verifyPath)
 		return
 	}
+	section(s, "The first boot compares what is in force with the plan.")
+	s.say("verify_text | put 0755 " + verifyPath)
 	s.file("/etc/systemd/system/rackseed-verify.service", verifyUnit)
 	section(s, "Where to report; it goes once the report was taken.")
 	s.say("folder 0700 /etc/rackseed", fmt.Sprintf("put 0600 /etc/rackseed/report <<'%s'", endOfText), s.line("report URL", t.reports()), endOfText)

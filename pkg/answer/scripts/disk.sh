@@ -96,6 +96,15 @@ unfit() {
 	[ "$size" -ge 8589934592 ] || { echo "is smaller than 8 GiB"; return; }
 }
 
+# amount BYTES says a size as plans do, where it is a round one.
+amount() {
+	case $1 in
+	*000000000000) echo "${1%000000000000} TB" ;;
+	*000000000) echo "${1%000000000} GB" ;;
+	*) echo "$1 bytes" ;;
+	esac
+}
+
 # differs WWN SERIAL PATH MODEL ROTATIONAL MIN MAX says in what $disk is not the disk of a selector.
 differs() {
 	[ -z "$1" ] || among "$wwns" "$(printf '%s\n' "$1" | plain_wwn)" || { echo "has another WWN"; return; }
@@ -104,8 +113,8 @@ differs() {
 	# udev writes underscores for blanks.
 	[ -z "$4" ] || [ "$(printf '%s' "$model" | upper | tr ' ' _)" = "$(printf '%s' "$4" | upper | tr ' ' _)" ] || { echo "is another model"; return; }
 	[ -z "$5" ] || [ "$rotational" = "$5" ] || { echo "is of the other kind (rotational=$rotational)"; return; }
-	[ "$6" -eq 0 ] || [ "$size" -ge "$6" ] || { echo "is smaller than $6 bytes"; return; }
-	[ "$7" -eq 0 ] || [ "$size" -le "$7" ] || { echo "is larger than $7 bytes"; return; }
+	[ "$6" -eq 0 ] || [ "$size" -ge "$6" ] || { echo "is smaller than $(amount "$6")"; return; }
+	[ "$7" -eq 0 ] || [ "$size" -le "$7" ] || { echo "is larger than $(amount "$7")"; return; }
 }
 
 # try USE COUNT TEXT FIELD... compares $disk with one selector.
