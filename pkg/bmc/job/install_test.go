@@ -441,6 +441,7 @@ func TestArrivalIsCountedFromThePower(t *testing.T) {
 					time.Sleep(life) // of the bubble's clock
 					stop()
 					r, stop = h.runner()
+					synctest.Wait() // until it has taken the job over
 				}
 				defer stop()
 				if got := outcome(finished(t, r, "j1")); !strings.Contains(got, "a failed") || h.phases() != "a planned, b planned, c planned" {

@@ -17,7 +17,8 @@ import (
 // ways in which its BMC was told, and what it then did.
 type ladder struct {
 	climb bool      // the next conversation tells it in the next way
-	since time.Time // when it was switched on, last; zero means that this daemon did not
+	since time.Time // when it was switched on, last; zero means that it was not
+	begun time.Time // when this daemon began to listen for it
 	heard bool      // it booted from the network
 	ended bool      // there is no way left, or no power cycle
 	told  []string  // the ways
@@ -119,8 +120,8 @@ func (t *turn) elsewhere(m *site.Machine, n site.JobNode) bool {
 	case sign != nil && (sign.Device == bmc.DevicePXE || sign.Device == bmc.DeviceHTTP):
 		l.heard = true
 		return false
-	case sign == nil && c.Now().Sub(l.since) < limit:
-		return false
+	case sign == nil && (c.Now().Sub(l.since) < limit || c.Now().Sub(l.begun) < c.Pace.Of(install.Grace/2)):
+		return false // a daemon that has just started could not hear it
 	}
 	l.seen = bmc.Compare(bmc.DevicePXE, sign).Words(bmc.DevicePXE, sign, limit.Round(time.Second))
 	t.say(l.seen)

@@ -41,7 +41,9 @@ func (t *turn) tell(ctx context.Context, s *batch.Session) (batch.Outcome, error
 	}
 	power, err := batch.Power(bmc.ActionCycle).Do(ctx, s)
 	out.Steps = append(out.Steps, power.Steps...)
-	t.ladder.since = cmp.Or(s.Switched(), t.in.r.c.Now())
+	t.ladder.begun = t.in.r.c.Now()
+	_, _, n, _ := t.machine()
+	t.ladder.since = cmp.Or(s.Switched(), n.Switched, t.ladder.begun)
 	return out, t.unlessCame(err)
 }
 
