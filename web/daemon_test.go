@@ -36,7 +36,7 @@ var spoken = []string{
 
 // unread are strings in those sources that look like sentences and are read
 // by programs.
-var unread = regexp.MustCompile(`^(hostname=name |UUID=|text/|is anybody there|too many$|lock out$|login delayed$|first record does|server gave HTTP|the plan$|- -- |Kernel panic$|nodes:|attachment; |inline; |red hat enterprise linux$|\.disk/info says)|\(\?i\)|PXE-E\d+\||curl: \\`)
+var unread = regexp.MustCompile(`^(hostname=name |UUID=|deb \[|text/|is anybody there|too many$|lock out$|login delayed$|first record does|server gave HTTP|the plan$|- -- |Kernel panic$|nodes:|attachment; |inline; |red hat enterprise linux$|\.disk/info says)|\(\?i\)|PXE-E\d+\||curl: \\`)
 
 // borrowed are texts of Go and of the kernel that errors end with.
 var borrowed = []string{

@@ -124,7 +124,7 @@ func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *ap
 			return vet(composer, explain.server.Addr, s, machines)
 		},
 		Version: version, Flight: c.flight, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,
-		ImportSheet: importSheet, PlanTexts: c.plans(), Uploads: filepath.Join(c.dir, "uploads"),
+		Roles: rolesOf, EditRole: editRole, ImportSheet: importSheet, PlanTexts: c.plans(), Uploads: filepath.Join(c.dir, "uploads"),
 		Reveal: passwords{box: c.box}.reveal, CopyLog: c.copyLog,
 		Health: c.health, Ready: func() view.Health { return c.ready(serving()) },
 		Metrics: c.metrics.Handler(), Debug: profiling(),

@@ -151,6 +151,19 @@ func newWorld(t testing.TB) *world {
 			}
 			return view.Doctor{Findings: []view.DoctorFinding{{ID: "clock", Status: "ok", What: "the clock is right"}}}, nil
 		},
+		Roles: func(s *site.State) []view.Role {
+			roles := []view.Role{}
+			for name := range s.Settings.Roles {
+				roles = append(roles, view.Role{Name: name, Set: map[string]any{"swap_size": "4GiB"}, Parameters: []view.RoleParameter{{Name: "swap_size", Type: "size", Summary: "Size of the swap volume."}}})
+			}
+			return roles
+		},
+		EditRole: func(text string, req view.RoleRequest) (view.RoleResult, error) {
+			if req.Role == "" {
+				return view.RoleResult{}, errors.New("the plan has no role")
+			}
+			return view.RoleResult{Text: text + "# " + req.Role, Notes: []string{"line 3: its comment goes with it"}}, nil
+		},
 		ImportSheet: func(req view.SheetRequest) (view.SheetResult, error) {
 			if len(req.Sheet) == 0 {
 				return view.SheetResult{}, errors.New("the sheet is empty")

@@ -70,6 +70,10 @@ type Operator struct {
 	Profile func(s *site.State, node string) (view.Profile, error)
 	// Export writes inventories of one kind from the plan in force.
 	Export func(s *site.State, kind string) (view.Export, error)
+	// Roles lists the roles of the plan in force, with what each may set.
+	Roles func(s *site.State) []view.Role
+	// EditRole changes parameters of a role in the text of a plan.
+	EditRole func(text string, req view.RoleRequest) (view.RoleResult, error)
 	// ImportSheet says what an asset sheet would bring into a plan.
 	ImportSheet func(view.SheetRequest) (view.SheetResult, error)
 	PlanTexts   PlanTexts
@@ -122,6 +126,8 @@ func (h *Operator) Handler() http.Handler {
 		r.Get("/plan", h.planText)
 		r.Put("/plan", h.plan)
 		r.Post("/plan/import", h.importSheet)
+		r.Post("/plan/role", h.editRole)
+		r.Get("/roles", h.roles)
 		r.Get("/images", h.images)
 		r.Post("/images", h.addImage)
 		r.Post("/images/upload", h.uploadImage)

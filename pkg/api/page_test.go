@@ -123,6 +123,30 @@ func TestImportSheet(t *testing.T) {
 	}
 }
 
+func TestRoles(t *testing.T) {
+	w := newWorld(t)
+	const change = `{"role": "compute", "set": {"swap_size": null}}`
+	if r := w.call("POST", "/api/v1/plan/role", change); r.Code != http.StatusNotFound {
+		t.Errorf("before the first plan: %d %s", r.Code, r.Body)
+	}
+	w.call("PUT", "/api/v1/plan", planText)
+	var roles []view.Role
+	if r := w.call("GET", "/api/v1/roles", ""); json.Unmarshal(r.Body.Bytes(), &roles) != nil || len(roles) == 0 || roles[0].Parameters[0].Type != "size" {
+		t.Errorf("%s", r.Body)
+	}
+	before := w.ledger.State().Seq
+	var got view.RoleResult
+	if r := w.call("POST", "/api/v1/plan/role", change); json.Unmarshal(r.Body.Bytes(), &got) != nil || got.Text != planText+"# compute" || len(got.Notes) != 1 {
+		t.Errorf("%s", r.Body)
+	}
+	if r := w.call("POST", "/api/v1/plan/role", `{"role": "", "set": {}}`); r.Code != http.StatusBadRequest {
+		t.Errorf("%d %s", r.Code, r.Body)
+	}
+	if w.ledger.State().Seq != before {
+		t.Error("a proposal was put in force")
+	}
+}
+
 func TestNamesAndSequence(t *testing.T) {
 	w := newWorld(t)
 	w.call("PUT", "/api/v1/plan", planText)

@@ -35,6 +35,8 @@ func policy() map[string]login.Role {
 		"GET /api/v1/plan":                      login.Admin, // as it was written, secrets included
 		"PUT /api/v1/plan":                      login.Admin,
 		"POST /api/v1/plan/import":              login.Admin,
+		"POST /api/v1/plan/role":                login.Admin,
+		"GET /api/v1/roles":                     login.Viewer,
 		"GET /api/v1/images":                    login.Viewer,
 		"POST /api/v1/images":                   login.Admin,
 		"POST /api/v1/images/upload":            login.Admin,

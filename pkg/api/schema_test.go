@@ -23,7 +23,7 @@ func documents() []any {
 	return []any{
 		view.Status{}, view.Node{}, view.Profile{}, view.Explanation{}, view.Export{}, view.PlanRequest{}, view.PlanResult{},
 		site.Image{}, view.ImageRequest{}, view.ImageLine{}, view.ArmRequest{}, view.ArmResult{},
-		view.SheetRequest{}, view.SheetResult{}, view.NodeInventory{}, view.DoctorRequest{}, view.Doctor{}, view.WireRequest{},
+		view.SheetRequest{}, view.SheetResult{}, view.Role{}, view.RoleRequest{}, view.RoleResult{}, view.NodeInventory{}, view.DoctorRequest{}, view.Doctor{}, view.WireRequest{},
 		view.Job{}, view.JobRequest{}, view.JobChange{}, site.Event{}, view.Health{}, view.Problem{}, view.Report{}, view.Session{},
 		flight.Timeline{}, flight.Batch{},
 		view.NodeRequest{}, view.NodeChange{}, view.DiscoverRequest{}, view.Cabling{}, view.AdoptedNodes{},

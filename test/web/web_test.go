@@ -65,7 +65,7 @@ func build(t *testing.T) string {
 	return binary
 }
 
-var page = regexp.MustCompile(`http://127\.\S+:\d+/`)
+var page = regexp.MustCompile(`https?://[0-9.:\[\]]+:\d+/`)
 
 // start runs a command that prints the address of its page, until the test
 // ends.

@@ -16,6 +16,7 @@ import {machineView} from './views/machine.js';
 import {missingView} from './views/missing.js';
 import {planView} from './views/plan.js';
 import {reportView} from './views/report.js';
+import {rolesView} from './views/roles.js';
 import {settingsView} from './views/settings.js';
 import {startView} from './views/start.js';
 
@@ -48,6 +49,7 @@ async function main() {
     '/jobs/:id': view(jobView),
     '/events': view(eventsView),
     '/report': view(reportView),
+    '/roles': view(rolesView),
     '/start': view(startView),
     '/settings': view(settingsView),
     '*': view(missingView),

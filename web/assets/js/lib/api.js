@@ -108,6 +108,11 @@ export const putPlan = (text, {dryRun, by}) => send('/plan' + query({dry_run: dr
 /** Takes an asset sheet into the text of a plan, and gives the new text: nothing is put in force. */
 export const importSheet = (body) => send('/plan/import', body);
 
+/** The roles of the plan in force, with what each may set. */
+export const roles = () => get('/roles');
+/** The text of the plan in force with parameters of a role changed: nothing is put in force. */
+export const editRole = (body) => send('/plan/role', body);
+
 export const images = () => get('/images');
 export const removeImage = (n) => request('/images/' + name(n), {method: 'DELETE'});
 export const verifyImage = (n, tell) => lines(request(`/images/${name(n)}/verify`, {method: 'POST'}), tell);

@@ -12,7 +12,7 @@ export function identityPanel(name) {
     if (!n) return h('p.empty', null, t('machine.gone'));
     const lines = (list) => (list || []).map((x) => h('div.mono', null, x));
     return facts([
-      [t('machine.role'), n.role], [t('machine.rack'), [n.rack, n.u && t('board.unit', {u: n.u})].filter(Boolean).join(' · ')],
+      [t('machine.role'), n.role && h('a', {href: '/roles?' + new URLSearchParams({role: n.role})}, n.role)], [t('machine.rack'), [n.rack, n.u && t('board.unit', {u: n.u})].filter(Boolean).join(' · ')],
       [t('machine.serial'), n.serial && h('span.mono', null, n.serial)], [t('machine.uuid'), n.uuid && h('span.mono', null, n.uuid)],
       [t('machine.macs'), lines(n.macs)], [t('machine.addresses'), lines(Object.entries(n.addresses || {}).map(([net, a]) => `${net}: ${a}`))],
       [t('machine.image'), n.image], [t('machine.attempt'), n.attempt && String(n.attempt)], [t('machine.armed'), n.armed_by && t('machine.armedby', {by: n.armed_by, at: dateTime(n.armed_until)})],

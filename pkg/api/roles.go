@@ -1,0 +1,46 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+
+	"github.com/rackseed/rackseed/pkg/view"
+)
+
+// roles lists the roles of the plan in force, with what each may set.
+func (h *Operator) roles(w http.ResponseWriter, _ *http.Request) {
+	h.reply(w, h.Roles(h.Ledger.State()))
+}
+
+// maxRole bounds a request to change a role.
+const maxRole = 1 << 20
+
+// editRole gives the text of the plan in force with parameters of a role
+// changed. It changes nothing: the text is checked and put in force as any.
+func (h *Operator) editRole(w http.ResponseWriter, r *http.Request) {
+	var req view.RoleRequest
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRole))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&req); err != nil {
+		h.fail(w, codeUsage, fmt.Errorf("reading the request: %w", err))
+		return
+	}
+	text, err := h.PlanTexts.Text(h.Ledger.State().PlanDigest)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		h.fail(w, codeNotFound, errors.New("the text of the plan in force was not kept here: open its file"))
+		return
+	case err != nil:
+		h.fail(w, codeFailed, fmt.Errorf("reading the plan in force: %w", err))
+		return
+	}
+	result, err := h.EditRole(text, req)
+	if err != nil {
+		h.fail(w, codeUsage, err)
+		return
+	}
+	h.reply(w, result)
+}
