@@ -252,7 +252,7 @@ func (s *State) resumeJob(b JobResumed, at time.Time) error {
 	s.Jobs.set(b.ID, j)
 	for _, node := range j.Targets {
 		if n, _ := s.JobNodes.Get(JobKey{b.ID, node}); n.Done && !n.OK {
-			s.JobNodes.set(JobKey{b.ID, node}, JobNode{Issued: n.Issued, Attempt: n.Attempt, Again: n.Attempt > 0})
+			s.JobNodes.set(JobKey{b.ID, node}, JobNode{Issued: n.Issued, Switched: n.Switched, Attempt: n.Attempt, Again: n.Attempt > 0})
 		}
 	}
 	return nil
