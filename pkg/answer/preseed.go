@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/rackseed/rackseed/pkg/site"
@@ -126,12 +127,9 @@ func preseedLines(t *Target, w *words) ([]preseedLine, error) {
 	if err != nil {
 		return nil, err
 	}
-	packages, err := packagesOf(t)
+	packages, _, err := debianPackages(t)
 	if err != nil {
 		return nil, err
-	}
-	if t.Intent.Locale.Language != defaultLanguage {
-		packages = append(packages, "locales")
 	}
 	run := func(file string) string {
 		local := "/tmp/rackseed-" + strings.TrimSuffix(file, ".sh")
@@ -236,11 +234,34 @@ func earlyScript(t *Target) (string, error) {
 	return s.text()
 }
 
+// debianPackages gives those that pkgsel installs, and those that late.sh does.
+// pkgsel stops with a question at the first that it does not find, so it gets
+// what every medium has; the others may come from the repositories of the plan.
+func debianPackages(t *Target) (pkgsel, late []string, err error) {
+	packages, err := packagesOf(t)
+	if t.Intent.Locale.Language != defaultLanguage {
+		packages = append(packages, "locales")
+	}
+	for _, name := range packages {
+		if slices.Contains([]string{"openssh-server", "chrony", "curl", "sudo", "python3", "locales"}, name) {
+			pkgsel = append(pkgsel, name)
+		} else {
+			late = append(late, name)
+		}
+	}
+	return pkgsel, late, err
+}
+
 func lateScript(t *Target) (string, error) {
+	_, packages, err := debianPackages(t)
+	if err != nil {
+		return "", err
+	}
 	s := newScript(fmt.Sprintf("Rackseed finishes %s in /target.", t.Intent.Node))
 	s.set("report_url", "report URL", t.reports())
 	s.set("answer_url", "answer URL", t.Base+"/answer/"+t.Token)
 	s.set("language", "locale.language", t.Intent.Locale.Language)
+	s.set("packages", "packages", strings.Join(packages, " "))
 	pieces := []string{"report", "evidence", "late"}
 	if systemDisks(t.Intent.Disks) > 1 {
 		pieces = []string{"report", "evidence", "late-esp", "late"}

@@ -41,6 +41,7 @@ func compileTextRules() []rule {
 		{"disk-errors", `(?i)I/O error, dev|critical medium error|Medium Error|DRDY ERR`, "a disk reports errors", "exchange the disk, or choose another in the plan; its SMART values are in `rackseed inventory`"},
 		{"clock", `(?i)certificate (is not yet valid|has expired)|not valid yet \(invalid for another|clock skew`, "its clock is wrong", "set the time in its BIOS or BMC, or give the provisioning network an ntp: in the plan"},
 		{"hardware-error", `(?i)mce:.*(hardware error|machine check)|\[Hardware Error\]|EDAC .*(UE|uncorrect)`, "its hardware reports an error", "its BMC's log names the part: `rackseed inventory NODE`"},
+		{"package-missing", `(?i)unable to locate package|has no installation candidate|no match for argument|packages cannot be installed:`, "a package that its role wants is in no repository that it knows", "a larger medium (the DVD), or a repository of the plan that has it: repositories: or images.NAME.mirror"},
 		{"repository", `(?i)failed to download metadata|error setting up (base )?repository|failed to synchronize cache|Curl error \(\d+\)`, "it cannot read the packages", "`rackseed image verify` checks the medium; a repository of the plan that is elsewhere must be reachable from it"},
 		{"link-lost", `(?i)NETDEV WATCHDOG|(eth|en|em)\w*: .*link is down|NIC Link is Down`, "its network link went down", "look at the cable, the optics and the switch port"},
 		{"ipxe-error", `ipxe\.org/[0-9a-f]{8}`, "iPXE stopped with an error", "the page it names explains it: https://ipxe.org/ followed by the number"},

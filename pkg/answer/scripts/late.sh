@@ -1,9 +1,13 @@
 set -e
 report post
-trap 'test $? = 0 || { report failed "late_command stopped, see its log in the evidence"; evidence /var/log/syslog; }' EXIT
+reason=''
+trap 'test $? = 0 || { report failed "late_command stopped: ${reason:-see its log in the evidence}"; evidence /var/log/syslog; }' EXIT
 
 wget -q -O /target/tmp/rackseed-tune "$answer_url/tune.sh"
-in-target sh /tmp/rackseed-tune
+in-target env "RACKSEED_PACKAGES=$packages" sh /tmp/rackseed-tune || {
+	reason=$(sed -n 's/.*in-target: rackseed: //p' /var/log/syslog | tail -n 1) # where in-target puts what it hears
+	false
+}
 rm -f /target/tmp/rackseed-tune
 
 # The installer speaks English, which every console can show; the system speaks what the plan says.

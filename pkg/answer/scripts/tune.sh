@@ -21,7 +21,7 @@ applies() { [ "$mode" = apply ]; }
 keep() { :; }
 
 # install_packages installs what RACKSEED_PACKAGES names, now that the repositories of the plan are
-# there. Only Ubuntu's installer leaves that to us: it knows none but the archive and its own pool.
+# there, of which the installers of Debian and Ubuntu know none.
 install_packages() {
 	missing=''
 	for name in ${RACKSEED_PACKAGES:-}; do
