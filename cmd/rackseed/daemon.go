@@ -21,6 +21,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/bmc/job"
 	"github.com/rackseed/rackseed/pkg/dhcp"
 	"github.com/rackseed/rackseed/pkg/image"
+	"github.com/rackseed/rackseed/pkg/install"
 	"github.com/rackseed/rackseed/pkg/ipxe"
 	"github.com/rackseed/rackseed/pkg/login"
 	"github.com/rackseed/rackseed/pkg/site"
@@ -53,6 +54,7 @@ type daemon struct {
 	desk      *login.Desk  // lets operators in; nil where only this machine asks
 	wire      wire         // what is heard of other DHCP servers
 	note      atomic.Value // string: why DHCP is silent, if it is
+	kept      keptPlan     // why the plan of --plan is not in force, if it is not
 	observer  *observer
 	syslog    *syslog.Receiver // nil when it is off, or its port is taken
 }
@@ -118,12 +120,38 @@ func (d *daemon) applyPlan(ctx context.Context) error {
 	plan, digest, _ := readPlan(offlineChecker(), d.opts.plan, data, profiles)
 	plan.Access.Root = d.core.box.Seal(plan.Access.Root)
 	_, err = d.core.ledger.Do(ctx, func(s *site.State, _ time.Time) ([]site.Body, error) {
-		return site.Diff(s, plan, digest, operatorName()), nil
+		bodies := site.Diff(s, plan, digest, operatorName())
+		return bodies, api.MayApply(s, plan, bodies)
 	})
+	if refusal := install.Refusal(""); errors.As(err, &refusal) {
+		d.keepPlan(refusal)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("recording the plan: %w", err)
 	}
 	return d.core.plans().Keep(digest, string(data))
+}
+
+// keepPlan goes on with the plan of the log: a daemon that does not start
+// leaves the machines that are being installed alone.
+func (d *daemon) keepPlan(why install.Refusal) {
+	d.log.Error("the plan of --plan is NOT in force: the one that was in force before is served", "why", why, "then", "rackseed plan apply "+shellWord(d.opts.plan))
+	d.kept = keptPlan{seq: d.core.ledger.State().PlanSeq, why: fmt.Sprintf("%s is not in force, the plan from before is: %s; then `rackseed plan apply %s`", d.opts.plan, why, shellWord(d.opts.plan))}
+}
+
+// keptPlan is why the plan of --plan was not put in force. It is over as soon
+// as another plan is.
+type keptPlan struct {
+	seq uint64
+	why string
+}
+
+func (k keptPlan) at(s *site.State) string {
+	if s.PlanSeq != k.seq {
+		return ""
+	}
+	return k.why
 }
 
 // prepare decides where and how to serve. Without a word from the operator
@@ -285,7 +313,7 @@ func (d *daemon) server() ipxe.Server {
 }
 
 func (d *daemon) serving() view.Serving {
-	s := view.Serving{DHCP: d.mode, HTTP: d.server().HTTP, Note: d.note.Load().(string), Links: d.ownLinks(), Waiting: d.choose != nil}
+	s := view.Serving{DHCP: d.mode, HTTP: d.server().HTTP, Note: d.note.Load().(string), Links: d.ownLinks(), Waiting: d.choose != nil, Plan: d.kept.at(d.core.ledger.State())}
 	for _, l := range d.links {
 		s.Interfaces = append(s.Interfaces, orElse(l.name, l.addr.String()))
 	}

@@ -42,7 +42,11 @@ func (c *core) logCheck() view.HealthCheck {
 func (c *core) ready(serving view.Serving) view.Health {
 	s := c.ledger.State()
 	h := c.health()
-	h.Add(planCheck(s))
+	plan := planCheck(s)
+	if serving.Plan != "" {
+		plan = view.HealthCheck{Name: plan.Name, What: serving.Plan, Fix: "rackseed plan apply FILE"}
+	}
+	h.Add(plan)
 	h.Add(wireCheck(serving))
 	h.Add(imageCheck(s))
 	return h
