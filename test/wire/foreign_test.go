@@ -33,17 +33,7 @@ type askers struct {
 
 func startAskers(t *testing.T, port *lab.Port) *askers {
 	t.Helper()
-	a := &askers{}
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
-		failed := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), lab.Interface) })
-		return errors.Join(failed, err)
-	}}
-	if err := port.Do(func() (err error) {
-		a.conn, err = config.ListenPacket(t.Context(), "udp4", ":68")
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	a := &askers{conn: firmwarePort(t, port)}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -62,9 +52,25 @@ func startAskers(t *testing.T, port *lab.Port) *askers {
 	t.Cleanup(func() {
 		stop()
 		<-done
-		a.conn.Close()
 	})
 	return a
+}
+
+// firmwarePort is where a client without an address asks from.
+func firmwarePort(t *testing.T, port *lab.Port) (conn net.PacketConn) {
+	t.Helper()
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		failed := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), lab.Interface) })
+		return errors.Join(failed, err)
+	}}
+	if err := port.Do(func() (err error) {
+		conn, err = config.ListenPacket(t.Context(), "udp4", ":68")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
 func (a *askers) ask() {
