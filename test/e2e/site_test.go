@@ -38,19 +38,35 @@ type site struct {
 	key    string // file of the private key whose public half is in the plan
 }
 
+// installed is what the nodes of a plan get.
+type installed struct {
+	image string // its name
+	iso   string
+	root  string // access.root
+}
+
 // newSite brings a site up whose plan has these nodes, in YAML, and besides
 // them what settings say.
 func newSite(t *testing.T, settings string, nodes ...string) *site {
 	t.Helper()
+	needInstall(t)
+	return newSiteOf(t, installed{image: "debian13", iso: medium(t), root: "locked"}, settings, nodes...)
+}
+
+func needInstall(t *testing.T) {
+	t.Helper()
 	lab.Need(t, "qemu-system-x86_64", "xorriso", "apt-ftparchive", "dpkg-scanpackages", "ssh")
+}
+
+func newSiteOf(t *testing.T, system installed, settings string, nodes ...string) *site {
+	t.Helper()
 	s := &site{Lab: lab.New(t), binary: build(t), state: t.TempDir()}
 	s.AdvertiseRouter()
 	s.Capture("wire")
 	s.server = s.AddPort("rackseed", serverAddr+"/24")
 	public := s.newKey(t)
-	iso := medium(t)
-	s.rackseed(t, "image", "add", iso, "--name", "debian13")
-	daemon := s.server.Start(s.binary, "serve", "--plan", s.writePlan(t, filepath.Base(iso), public, settings, nodes),
+	s.rackseed(t, "image", "add", system.iso, "--name", system.image)
+	daemon := s.server.Start(s.binary, "serve", "--plan", s.writePlan(t, system, public, settings, nodes),
 		"--interface", lab.Interface, "--state", s.state)
 	t.Cleanup(func() { s.keepLog(t) })
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -77,11 +93,17 @@ func build(t *testing.T) (path string) {
 // medium is the small Debian 13 medium; it is made once and kept.
 func medium(t *testing.T) (path string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "mirror/build.sh", root+"/.cache/e2e")
+	return made(t, "mirror/build.sh", root+"/.cache/e2e")
+}
+
+// made is the path of what a script made, as it printed it.
+func made(t *testing.T, script string, args ...string) (path string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), script, args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("making the Debian 13 medium: %v", err)
+		t.Fatalf("%s: %v", script, err)
 	}
 	return strings.TrimSpace(string(out))
 }
@@ -111,21 +133,21 @@ var plan = template.Must(template.New("plan").Parse(`site: e2e
 domain: {{.Domain}}
 locale: {timezone: Asia/Shanghai, language: en_US.UTF-8, keyboard: us}
 access:
-  root: locked
+  root: {{.Root}}
   ssh_keys: [{{.Key}}]
 provision: {network: provision, dhcp: server, local_boot: exit}
 networks:
   provision: {subnet: 10.78.0.0/24}
 images:
-  debian13: {file: {{.ISO}}}
+  {{.Image}}: {file: {{.ISO}}}
 roles:
-  base: {profile: base, image: debian13}
+  base: {profile: base, image: {{.Image}}}
 {{.Settings}}
 nodes:
 {{range .Nodes}}  - {{.}}
 {{end}}`))
 
-func (s *site) writePlan(t *testing.T, iso, key, settings string, nodes []string) (path string) {
+func (s *site) writePlan(t *testing.T, system installed, key, settings string, nodes []string) (path string) {
 	t.Helper()
 	path = filepath.Join(s.Dir(), "site.yaml")
 	file, err := os.Create(path)
@@ -134,7 +156,7 @@ func (s *site) writePlan(t *testing.T, iso, key, settings string, nodes []string
 	}
 	defer file.Close()
 	err = plan.Execute(file, map[string]any{
-		"Domain": domain, "Key": key, "ISO": iso, "Settings": settings, "Nodes": nodes,
+		"Domain": domain, "Key": key, "Image": system.image, "ISO": filepath.Base(system.iso), "Root": system.root, "Settings": settings, "Nodes": nodes,
 	})
 	if err != nil {
 		t.Fatal(err)

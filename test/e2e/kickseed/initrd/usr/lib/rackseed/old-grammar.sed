@@ -4,9 +4,6 @@
 /^%pre-install/,/^%end/d
 /^%onerror/,/^%end/d
 
-# %pre runs as it was rendered. Then what it wrote is put into what this installer can make: it has no
-# XFS here, and partitions a BIOS machine the old way, where no BIOS boot partition is needed.
-/^%pre/,/^%end/s,^%end,sed -i -e /biosboot/d -e s/=xfs/=ext4/ /tmp/rackseed-disk.ks; cat /tmp/rackseed-disk.ks,
-
-# Its sections ended where the next began.
+# Its sections ended where the next began. After %pre it tells what %pre wrote.
+/^%pre/,/^%end/s,^%end,cat /tmp/rackseed-disk.ks,
 /^%end/d
