@@ -110,6 +110,7 @@ type Serving struct {
 	Note       string        `json:"note,omitempty"`    // why it is silent, if it is
 	Links      []Link        `json:"links,omitempty"`   // that the daemon's machine has
 	Waiting    bool          `json:"waiting,omitempty"` // for one of them to be chosen
+	Plan       string        `json:"plan,omitempty"`    // why the plan that it was started with is not in force, if it is not
 }
 
 // StatusOf counts.
