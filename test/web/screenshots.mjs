@@ -4,7 +4,7 @@ import {open} from './lib.mjs';
 
 const [demo, empty, dir] = process.argv.slice(2);
 const sizes = {1280: {width: 1280, height: 800}, 1920: {width: 1920, height: 1080}, phone: {width: 390, height: 844}};
-const pages = {board: '', machine: 'nodes/node-01', failed: 'nodes/node-02', batch: 'batch', plan: 'plan', images: 'images', jobs: 'jobs', events: 'events', report: 'report', settings: 'settings'};
+const pages = {board: '', machine: 'nodes/node-01', failed: 'nodes/node-02', batch: 'batch', plan: 'plan', images: 'images', jobs: 'jobs', events: 'events', report: 'report', roles: 'roles', settings: 'settings'};
 
 const browser = await open();
 
@@ -33,7 +33,8 @@ await watcher.close();
 for (const size of Object.keys(sizes)) {
   for (const [name, path] of Object.entries(pages)) await shoot(name, demo + path, size);
 }
-await shoot('board-zh', demo, '1280', {locale: 'zh-CN'});
+for (const name of ['board', 'failed', 'batch', 'plan', 'roles']) await shoot(`${name}-zh`, demo + pages[name], '1280', {locale: 'zh-CN', colorScheme: 'dark'});
+for (const name of ['board', 'failed', 'roles']) await shoot(`${name}-zh`, demo + pages[name], 'phone', {locale: 'zh-CN'});
 await shoot('machine-dark', demo + pages.failed, '1280', {colorScheme: 'dark'});
 await shoot('job', demo, '1280', {act: async (page) => { await page.goto(demo + 'jobs'); await page.locator('tbody a').first().click(); await page.locator('tbody').waitFor(); await page.waitForTimeout(500); }});
 await shoot('install', demo, '1280', {full: false, act: async (page) => { await page.keyboard.press('i'); await page.getByRole('dialog').getByText('to confirm').waitFor(); }});

@@ -15,7 +15,7 @@ async function look(page, name) {
   assert.deepEqual(bad, [], `${name} has serious findings`);
 }
 
-const everything = ['', 'nodes/node-02', 'batch', 'plan', 'images', 'jobs', 'events', 'report', 'start', 'settings', 'nowhere'];
+const everything = ['', 'nodes/node-02', 'batch', 'plan', 'images', 'jobs', 'events', 'report', 'roles', 'start', 'settings', 'nowhere'];
 
 // what the themes differ in is the same on the other pages
 for (const [colorScheme, pages] of [['light', everything], ['dark', everything.slice(0, 4)]]) {

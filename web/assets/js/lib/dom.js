@@ -82,3 +82,6 @@ export function perFrame(run) {
     });
   };
 }
+
+/** A sentence in which what stands between backticks is code. @param {string} text */
+export const coded = (text) => String(text ?? '').split('`').map((part, i) => (i % 2 ? h('code', null, part) : part));

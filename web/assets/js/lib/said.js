@@ -3,7 +3,7 @@
 // a value, and says it in Chinese. A Go test compares that catalogue with the
 // daemon's sources.
 
-/** @typedef {{pattern: RegExp, text: string, weight: number, exact: boolean}} Sentence */
+/** @typedef {{pattern: RegExp, text: string, weight: number, exact: boolean, open: boolean}} Sentence open: it begins with a value */
 
 /** @type {Map<string, Sentence[]>} sentences by their first word; those that begin with a value have none */
 let sentences = new Map();
@@ -36,7 +36,7 @@ function compile(template, text) {
   const value = weight < vague ? '(\\S+)' : '([\\s\\S]+?)';
   const pattern = parts.map((p) => p.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join(value);
   const last = template.endsWith(': {}') ? pattern.slice(0, -value.length) + '([\\s\\S]+)' : pattern; // why something failed
-  return {pattern: new RegExp(`^${last}$`), text, weight, exact: parts.length === 1};
+  return {pattern: new RegExp(`^${last}$`), text, weight, exact: parts.length === 1, open: parts.length > 1 && parts[0] === ''};
 }
 
 /** The first word, if it is all there: what follows it may belong to a value. */
@@ -64,15 +64,15 @@ function translate(text, level) {
   const counted = level === 0 ? more.exec(text) : null;
   if (counted) return translate(counted[1], 1) + translate(counted[2], 1);
   if (text.startsWith('; ')) return whole(text, level) ?? '；' + translate(text.slice(2), level + 1); // more of a list
-  return whole(text, level) ?? (level < depth ? inParts(text, level) : undefined) ?? text;
+  return whole(text, level) ?? (level < depth ? inParts(text, level) : undefined) ?? whole(text, level, true) ?? text;
 }
 
-/** A text that is one sentence. */
-function whole(text, level) {
+/** A text that is one sentence. What it begins with is taken for a value with sentences in it only if nothing else helps. */
+function whole(text, level, anything = false) {
   for (const word of [firstWord(text), '']) {
     for (const s of sentences.get(word) || []) {
       const m = s.pattern.exec(text);
-      if (!m) continue;
+      if (!m || (s.open && !anything && /; |: /.test(m[1]))) continue;
       if (s.exact) return s.text;
       return s.text.replace(/\{(\d+)\}/g, (all, n) => (m[n] === undefined ? all : value(m[n], level)));
     }

@@ -1,7 +1,7 @@
 // A batch: all its machines on one axis, where the time goes, who is slow, and
 // what went wrong, by cause.
 import * as api from '../lib/api.js';
-import {fill, h, setText} from '../lib/dom.js';
+import {coded, fill, h, setText} from '../lib/dom.js';
 import {commandLine} from '../lib/dialog.js';
 import {gantt, legend, phaseName} from '../lib/gantt.js';
 import {duration, number, t} from '../lib/i18n.js';
@@ -142,7 +142,7 @@ function failures(run) {
   if (!groups.length) return null;
   return h('section.panel.wide.bad', null, h('h2', null, t('batch.failures')), groups.map((g) => h('div.cause', null,
     h('h3', null, t('batch.cause', {n: g.machines.length, stage: g.stage ? stageName(g.stage) : t('state.held')})),
-    h('p', null, said(g.reason)), h('p.fix', null, h('strong', null, t('batch.fix')), ' ', said(g.fix) || t('machine.retry')),
+    h('p', null, coded(said(g.reason))), h('p.fix', null, h('strong', null, t('batch.fix')), ' ', coded(said(g.fix) || t('machine.retry'))),
     h('p', null, g.machines.flatMap((m, i) => [i ? ', ' : '', link(m)])), commandLine(command('install', quote(g.machines.map((m) => m.name).join(',')))))));
 }
 

@@ -1,6 +1,6 @@
 // Jobs: one thing that is done to many BMCs.
 import * as api from '../lib/api.js';
-import {fill, h, perFrame, setText} from '../lib/dom.js';
+import {coded, fill, h, perFrame, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
 import {dateTime, duration, t} from '../lib/i18n.js';
 import {mayAct} from '../lib/session.js';
@@ -74,7 +74,7 @@ export function jobView(app, {id}) {
       commandLine(job.state === 'running' ? command('job', 'show', quote(id)) : command(...what(job).split(' '), `--resume ${quote(id)}`)),
       table(t('jobs.results'), [t('machine.name'), t('machine.state'), t('jobs.message'), t('jobs.fix'), t('jobs.took')],
         (job.results || []).map((r) => [h('a', {href: '/nodes/' + encodeURIComponent(r.target)}, r.target), h('span.phase', {data: {phase: r.phase}}, phaseName(r.phase)),
-          [said(r.message) || data(r.data), r.steps?.length ? steps(r.steps) : null], said(r.fix) || '', r.seconds ? duration(r.seconds * 1000) : '']))];
+          [coded(said(r.message) || data(r.data)), r.steps?.length ? steps(r.steps) : null], coded(said(r.fix)), r.seconds ? duration(r.seconds * 1000) : '']))];
   }
   const close = whenJobsChange(app, load);
   load();

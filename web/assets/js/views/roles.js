@@ -79,7 +79,7 @@ function form(app, role, done) {
     facts([[t('roles.profile'), (role.chain || [role.profile]).join(' → ')], [t('machine.image'), role.image],
       [t('roles.machines'), h('a', {href: '/?' + new URLSearchParams({selector: `role=${role.name}`})}, t('unit.machines', {n: role.nodes}))]]),
     role.problem ? h('p.error', {role: 'alert'}, said(role.problem)) : null,
-    rows.length ? table(t('roles.parameters'), [t('roles.parameter'), t('roles.what'), t('roles.type'), t('roles.default'), t('roles.value')], rows) : h('p.empty', null, t('roles.noparameters')),
+    rows.length ? h('div.parameters', null, table(t('roles.parameters'), [t('roles.parameter'), t('roles.what'), t('roles.type'), t('roles.default'), t('roles.value')], rows)) : h('p.empty', null, t('roles.noparameters')),
     mayAct() ? [box, h('div.buttons', null, actButton(t('roles.preview'), look, {box}))] : lookingOn(),
     preview];
 }

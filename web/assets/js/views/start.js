@@ -1,6 +1,6 @@
 // The first minute: from an empty plan to armed machines, a step at a time.
 import * as api from '../lib/api.js';
-import {fill, h, setText} from '../lib/dom.js';
+import {coded, fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
 import {t} from '../lib/i18n.js';
 import {lookingOn, mayAct} from '../lib/session.js';
@@ -87,7 +87,7 @@ function wireStep() {
 }
 
 const report = (findings) => h('ul.findings', null, findings.map((f) => h('li', {data: {severity: {ok: 'ok', warn: 'warning', fail: 'error'}[f.status] || f.status}},
-  h('strong', null, t(`doctor.${f.status}`)), ' ', said(f.what), f.status === 'ok' ? null : [f.why ? h('p', null, said(f.why)) : null, f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', said(f.fix)) : null])));
+  h('strong', null, t(`doctor.${f.status}`)), ' ', said(f.what), f.status === 'ok' ? null : [f.why ? h('p', null, said(f.why)) : null, f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', coded(said(f.fix))) : null])));
 
 function sheetStep(app) {
   const shown = h('div');

@@ -2,7 +2,7 @@
 import * as api from '../../lib/api.js';
 import {h} from '../../lib/dom.js';
 import {commandLine} from '../../lib/dialog.js';
-import {bytes, dateTime, t} from '../../lib/i18n.js';
+import {bytes, dateTime, has, t} from '../../lib/i18n.js';
 import {table} from '../../actions/form.js';
 import {command, quote} from '../../actions/shell.js';
 import {panel} from './panel.js';
@@ -37,7 +37,7 @@ const plannedNIC = (planned, nic) => (planned.macs || []).find((m) => m === nic.
 /** Every figure that either side has, under its own name. */
 function hardware(planned, found) {
   const keys = [...new Set([...Object.keys(planned), ...Object.keys(found)])];
-  return keys.map((k) => [k.replaceAll('_', ' '), figure(k, planned[k]), figure(k, found[k])]);
+  return keys.map((k) => [has(`hardware.${k}`) ? t(`hardware.${k}`) : k.replaceAll('_', ' '), figure(k, planned[k]), figure(k, found[k])]);
 }
 
 function figure(key, value) {

@@ -1,6 +1,6 @@
 // The flight recorder as a picture: phases, with a mark for each packet and report.
 import * as api from '../../lib/api.js';
-import {h} from '../../lib/dom.js';
+import {coded, h} from '../../lib/dom.js';
 import {commandLine} from '../../lib/dialog.js';
 import {gantt, legend, phaseName} from '../../lib/gantt.js';
 import {duration, t, time} from '../../lib/i18n.js';
@@ -39,5 +39,5 @@ const inside = (mark, phases) => mark.at >= phases[0].begin && (phases.at(-1).en
 function causes(findings) {
   if (!findings.length) return null;
   return h('ul.findings', {'aria-label': t('timeline.causes')}, findings.map((f) => h('li', {data: {severity: f.normal ? 'ok' : 'warning'}},
-    h('time', {datetime: f.at}, time(f.at)), ` ${said(f.cause)}`, f.next ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', said(f.next)) : null)));
+    h('time', {datetime: f.at}, time(f.at)), ` ${said(f.cause)}`, f.next ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', coded(said(f.next))) : null)));
 }
