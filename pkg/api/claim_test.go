@@ -36,6 +36,27 @@ func TestSecondClaimIsRefused(t *testing.T) {
 	}
 }
 
+// TestTwinOfAFinishedNode: nothing runs that a twin could disturb, and yet it
+// is put on record, once, and gets nothing that is the node's.
+func TestTwinOfAFinishedNode(t *testing.T) {
+	w := planned(t)
+	w.arm("d2")
+	token := w.boot(atD2, askD2)
+	w.report(atD2, token, install.StageDone, "")
+	before := w.seq()
+	for range 3 {
+		r := w.get(atD2, twin)
+		contains(t, "the script", r.Body.String(), "a machine with MAC 52:54:00:99:99:99 claims to be d2", "rackseed plan apply FILE", "rackseed node adopt 52:54:00:99:99:99")
+		noInstaller(t, r)
+	}
+	if kinds := w.kinds(before); !slices.Equal(kinds, []string{"claim-refused"}) {
+		t.Errorf("recorded %q", kinds)
+	}
+	same(t, "the state", w.node("d2").Phase, site.PhaseInstalled)
+	isLocal(t, w.get(atD2, askD2))
+	contains(t, "the node", w.call(http.MethodGet, "/api/v1/nodes/d2", "").Body.String(), "claims to be d2")
+}
+
 // TestLateReports: what is said with the token of an earlier attempt changes
 // nothing of the present one.
 func TestLateReports(t *testing.T) {
