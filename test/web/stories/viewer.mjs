@@ -19,7 +19,7 @@ await story(async ({page, context, url, browser}) => {
 
   // the board and a machine, whose answer file has no secret
   await page.getByText('wall (may look)').waitFor();
-  assert.equal(await page.locator('.cell').count(), 2);
+  await page.waitForFunction(() => document.querySelectorAll('.cell').length === 2);
   await page.locator('[data-node="n1"]').click();
   await page.getByRole('heading', {name: 'n1', level: 1}).waitFor();
   await page.getByText('wall looks on').first().waitFor();
@@ -55,7 +55,7 @@ await story(async ({page, context, url, browser}) => {
     assert.equal(status, 403, `${method} ${path}: ${said}`);
     assert.match(said, /ask an operator/);
   }
-  assert.equal(await page.locator('.cell[data-state="planned"]').count(), 2, 'nothing changed');
+  await page.waitForFunction(() => document.querySelectorAll('.cell[data-state="planned"]').length === 2); // nothing changed
 
   // in Chinese the reason is Chinese
   await page.getByRole('button', {name: '中文'}).click();
