@@ -40,8 +40,9 @@ type writer struct {
 	maxFile  int64
 	maxTotal int64
 	log      *slog.Logger
-	total    int64     // bytes of all files, at least
-	silent   time.Time // until when a failing disk is not reported again
+	left     map[string]bool // machines that an earlier process left a timeline of; not changed after Open
+	total    int64           // bytes of all files, at least
+	silent   time.Time       // until when a failing disk is not reported again
 }
 
 // pages is what one machine gets written at once.
@@ -76,14 +77,8 @@ func (w *writer) path(key, suffix string) string {
 	return filepath.Join(w.dir, url.PathEscape(key)+suffix)
 }
 
-func (w *writer) has(key string) bool {
-	for _, suffix := range []string{suffixLines, suffixLines + suffixOlder} {
-		if _, err := os.Stat(w.path(key, suffix)); err == nil {
-			return true
-		}
-	}
-	return false
-}
+// has reports whether an earlier process left a timeline of the machine.
+func (w *writer) has(key string) bool { return w.left[key] }
 
 // append reports whether the entries were written.
 func (w *writer) append(key string, p pages) bool {
@@ -319,6 +314,7 @@ func (w *writer) files() (files []kept, total int64) {
 // when there are more than limit.
 func (w *writer) prune(limit int) error {
 	_, w.total = w.files()
+	w.left = map[string]bool{}
 	list, err := os.ReadDir(w.dir)
 	if err != nil {
 		return err
@@ -329,14 +325,15 @@ func (w *writer) prune(limit int) error {
 	}
 	var strangers []aged
 	for _, f := range list {
-		name, ok := strings.CutSuffix(f.Name(), suffixLines)
+		name, ok := strings.CutSuffix(strings.TrimSuffix(f.Name(), suffixOlder), suffixLines)
 		if !ok {
 			continue
 		}
 		key, err := url.PathUnescape(name)
-		if err != nil {
+		if err != nil || w.left[key] {
 			continue
 		}
+		w.left[key] = true
 		if _, err := site.ParseMAC(key); err != nil {
 			continue
 		}
@@ -346,6 +343,7 @@ func (w *writer) prune(limit int) error {
 	}
 	slices.SortFunc(strangers, func(a, b aged) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.key, b.key)) })
 	for _, s := range strangers[:max(0, len(strangers)-limit)] {
+		delete(w.left, s.key)
 		for _, suffix := range []string{suffixLines, suffixLines + suffixOlder, suffixPackets, suffixPackets + suffixOlder} {
 			if err := os.Remove(w.path(s.key, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("removing the timeline of a machine that no plan names: %w", err)

@@ -21,7 +21,7 @@ type Options struct {
 	Clock     func() time.Time // nil means time.Now
 	Log       *slog.Logger     // nil means silence
 	PerNode   int              // entries of one machine in memory, and as many lines of its syslog and console; zero means 1,000
-	InMemory  int              // entries of all machines in memory; zero means 20,000
+	InMemory  int              // entries of all machines in memory; zero means 40,000
 	MaxFile   int64            // bytes of a file before it is rotated, and two are kept; zero means 4 MiB
 	MaxTotal  int64            // bytes of all files; beyond it the oldest are removed; zero means 2 GiB
 	Strangers int              // machines that no plan names; zero means 4,096
@@ -71,7 +71,7 @@ func Open(o Options) (*Recorder, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	setDefault(&o.PerNode, 1000)
-	setDefault(&o.InMemory, 20_000)
+	setDefault(&o.InMemory, 40_000)
 	setDefault(&o.Strangers, 4096)
 	if o.MaxFile <= 0 {
 		o.MaxFile = 4 << 20
@@ -323,7 +323,7 @@ func (r *Recorder) Sync(ctx context.Context) error {
 // more than the line.
 const (
 	maxGroup = 4096
-	linger   = 100 * time.Millisecond
+	linger   = time.Second
 )
 
 // gather waits and then takes what has come together, so that the writer is not

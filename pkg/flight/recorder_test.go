@@ -222,10 +222,10 @@ func TestAMachineInALoopIsBounded(t *testing.T) {
 	for i := range 4000 {
 		r.Record(flight.Entry{At: at(float64(i) / 1000), Source: flight.DHCP, Node: "n1", What: "discover"})
 	}
-	if r.Full("n2", site.MAC{}, at(4)) || !r.Full("n1", site.MAC{}, at(4)) {
+	if r.Full("n2", site.MAC{}, at(3.999)) || !r.Full("n1", site.MAC{}, at(3.999)) {
 		t.Error("the wrong machine is full")
 	}
-	if kept := 4001 - int(r.Dropped()); kept < 64 || kept > 64+25 {
+	if kept := 4001 - int(r.Dropped()); kept < 32 || kept > 32+10 {
 		t.Errorf("%d of 4000 in four seconds were recorded", kept)
 	}
 	before := r.Dropped()

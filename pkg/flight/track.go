@@ -41,8 +41,8 @@ type numbered struct {
 // that asks in a loop must neither keep the disk busy nor hold up the packets
 // of others.
 const (
-	wirePerSecond = 5
-	wireAtOnce    = 64
+	wirePerSecond = 2
+	wireAtOnce    = 32
 )
 
 // bucket bounds a rate.
@@ -95,6 +95,9 @@ type ring struct {
 // add reports whether the ring grew.
 func (g *ring) add(x numbered, limit int) bool {
 	if len(g.all) < limit {
+		if g.all == nil {
+			g.all = make([]numbered, 0, min(limit, 16)) // a boot has as many
+		}
 		g.all = append(g.all, x)
 		return true
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,7 +186,11 @@ func (l *Ledger) write(ctx context.Context, saving *sync.WaitGroup) error {
 	}
 }
 
+// gather takes everybody who waits. The scheduler runs a goroutine that was
+// sent something before those that were ready already: without a turn for
+// them, on one processor a group is its first caller alone.
 func (l *Ledger) gather(first *call) []*call {
+	runtime.Gosched()
 	group := []*call{first}
 	for len(group) < maxGroup {
 		select {
