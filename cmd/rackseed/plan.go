@@ -60,6 +60,9 @@ func applyPlan(c *cobra.Command, g *globals, name string, dryRun bool) error {
 		if err != nil {
 			return err
 		}
+		if profiles == nil {
+			profiles = map[string]string{} // none, and not those in force
+		}
 		result, err := cl.Plan(c.Context(), name, view.PlanRequest{Plan: string(data), Profiles: profiles}, operatorName(), dryRun)
 		if err != nil {
 			return err

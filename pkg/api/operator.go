@@ -361,6 +361,12 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, codeUsage, fmt.Errorf("reading the plan: %w", err))
 		return
 	}
+	switch {
+	case request.Profiles == nil:
+		request.Profiles = h.Ledger.State().Settings.Profiles // the page and curl send the plan alone
+	case len(request.Profiles) == 0:
+		request.Profiles = nil
+	}
 	plan, digest, findings := h.ReadPlan(q.Get("name"), []byte(request.Plan), request.Profiles)
 	result := view.PlanResult{Findings: findings}
 	if plan == nil || hasError(findings) {

@@ -111,6 +111,29 @@ func TestPlanText(t *testing.T) {
 	}
 }
 
+// TestPlanKeepsItsProfiles: the page sends a plan without the profiles that the
+// site keeps beside the file, and that must not put shipped ones in their place.
+func TestPlanKeepsItsProfiles(t *testing.T) {
+	w := newWorld(t)
+	plan, err := json.Marshal(planText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ what, body, want string }{
+		{"with profiles, as the command sends it", `{"plan": ` + string(plan) + `, "profiles": {"compute": "name: compute"}}`, "name: compute"},
+		{"from the page", `{"plan": ` + string(plan) + `}`, "name: compute"},
+		{"from curl", planText, "name: compute"},
+		{"by the command, its folder emptied", `{"plan": ` + string(plan) + `, "profiles": {}}`, ""},
+	} {
+		if r := w.call("PUT", "/api/v1/plan", step.body); r.Code != http.StatusOK {
+			t.Fatal(step.what, r.Body)
+		}
+		if got := w.ledger.State().Settings.Profiles["compute"]; got != step.want {
+			t.Errorf("%s: the profile is %q, want %q", step.what, got, step.want)
+		}
+	}
+}
+
 func TestImportSheet(t *testing.T) {
 	w := newWorld(t)
 	r := w.call("POST", "/api/v1/plan/import", `{"name": "a.csv", "plan": "site: x", "sheet": "IyBh"}`)

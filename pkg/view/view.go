@@ -170,7 +170,7 @@ type Step struct {
 // keeps beside it.
 type PlanRequest struct {
 	Plan     string            `json:"plan"`
-	Profiles map[string]string `json:"profiles,omitempty"` // texts by name
+	Profiles map[string]string `json:"profiles,omitzero"` // texts by name; null leaves those in force, {} takes them away
 }
 
 // PlanResult is what came of checking or applying a plan.
