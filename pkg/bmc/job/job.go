@@ -97,10 +97,12 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.mu.Lock()
 	r.ctx = ctx
 	r.mu.Unlock()
-	close(r.started)
 	if r.c.Owner {
 		r.takeOver(ctx)
 	}
+	// Not before: what is queued meanwhile would look left behind, be begun
+	// twice, and switch machines twice.
+	close(r.started)
 	<-ctx.Done()
 	r.mu.Lock()
 	r.stopped = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -136,10 +137,20 @@ func (f *fake) Power(ctx context.Context) (bmc.PowerState, error) {
 	}
 }
 
+// noted is what the newest job about a node has on record.
+func (w *world) noted(node string) (n site.JobNode) {
+	for _, j := range w.state.AllJobs() {
+		if slices.Contains(j.Targets, node) {
+			n, _ = w.state.JobNodes.Get(site.JobKey{ID: j.ID, Node: node})
+		}
+	}
+	return n
+}
+
 func (f *fake) SetPower(_ context.Context, a bmc.PowerAction) error {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
-	n, _ := f.w.state.JobNodes.Get(site.JobKey{ID: "j1", Node: f.name})
+	n := f.w.noted(f.name)
 	if len(n.Issued) == 0 || n.Issued[len(n.Issued)-1] != string(a) {
 		f.w.t.Errorf("power %s was sent to %s, and %v is on record", a, f.name, n.Issued)
 	}

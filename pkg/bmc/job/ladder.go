@@ -26,9 +26,10 @@ type ladder struct {
 }
 
 // silence is how long a machine may take from power-on to its first sign on
-// the wire before its BMC is told in another way. It is longer than any
-// self-test: a power cycle in the middle of one would begin it anew.
-const silence = install.Arrival / 2
+// the wire before its BMC is told in another way: 25 minutes, longer than any
+// self-test, for a power cycle in the middle of one would begin it anew. Some
+// servers with terabytes of memory train it for a quarter of an hour.
+const silence = install.Arrival * 5 / 6
 
 // errElsewhere is of a machine that boots something else than its BMC was
 // told.

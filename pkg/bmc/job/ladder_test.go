@@ -109,7 +109,7 @@ func (m *stubborn) steps(t *testing.T) site.JobNode {
 // TestLadder: a machine that does not boot what its BMC keeps is told in the
 // next way, three times in all, and never once it has come.
 func TestLadder(t *testing.T) {
-	const silent = "nothing came from it on the wire within 15m0s"
+	const silent = "nothing came from it on the wire within 25m0s"
 	for _, tt := range []struct {
 		name  string
 		m     stubborn
@@ -125,7 +125,7 @@ func TestLadder(t *testing.T) {
 		},
 		{
 			name: "silence, then the vendor's way", m: stubborn{ways: []string{"a", "vendor"}, heeds: "vendor"},
-			want: "done", told: "a vendor", sent: "off on off on", after: 45 * time.Minute,
+			want: "done", told: "a vendor", sent: "off on off on", after: 55 * time.Minute,
 		},
 		{
 			name: "its disk is heard, and nobody waits any longer", m: stubborn{ways: []string{"a", "vendor"}, heeds: "vendor", other: bmc.DeviceDisk},
@@ -133,12 +133,12 @@ func TestLadder(t *testing.T) {
 		},
 		{
 			name: "it heeds none of them, and is not cycled for ever", m: stubborn{ways: []string{"a", "b", "c", "d"}},
-			want: "failed", told: "a b c", sent: "off on off on off on", after: 62 * time.Minute,
+			want: "failed", told: "a b c", sent: "off on off on off on", after: 82 * time.Minute,
 			says: "nothing of it arrived that may be installed; told by a, then by b, then by c: " + silent,
 		},
 		{
 			name: "no way is left", m: stubborn{ways: []string{"a"}},
-			want: "failed", told: "a", sent: "off on", after: 30 * time.Minute,
+			want: "failed", told: "a", sent: "off on", after: 36 * time.Minute,
 			says: "nothing of it arrived that may be installed; told by a: " + silent,
 		},
 		{
@@ -151,7 +151,7 @@ func TestLadder(t *testing.T) {
 		},
 		{
 			name: "its BMC dies meanwhile", m: stubborn{ways: []string{"a", "b"}, dies: true},
-			want: "failed", told: "a", sent: "off on", after: 36 * time.Minute, says: "told by a: " + silent,
+			want: "failed", told: "a", sent: "off on", after: 46 * time.Minute, says: "told by a: " + silent,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
