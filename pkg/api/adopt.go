@@ -202,12 +202,9 @@ func (h *Operator) adoptedNodes(w http.ResponseWriter, _ *http.Request) {
 	h.reply(w, out)
 }
 
-// MayApply refuses what `rackseed plan apply` refuses, in the same words.
-func MayApply(s *site.State, p *site.Plan, bodies []site.Body) error { return mayApply(s, p, bodies) }
-
-// mayApply refuses a plan that takes away what is being installed, or under
+// MayApply refuses a plan that takes away what is being installed, or under
 // which what was adopted no longer makes sense.
-func mayApply(s *site.State, p *site.Plan, bodies []site.Body) error {
+func MayApply(s *site.State, p *site.Plan, bodies []site.Body) error {
 	if err := busyNodes(s, bodies); err != nil {
 		return err
 	}

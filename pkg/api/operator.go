@@ -379,7 +379,7 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 		s := h.Ledger.State()
 		bodies := site.Diff(s, plan, digest, by(r, by(r, q.Get("by"))))
 		result.Changes = describe(bodies)
-		if err := mayApply(s, plan, bodies); err != nil {
+		if err := MayApply(s, plan, bodies); err != nil {
 			result.Refused = err.Error()
 		}
 		h.reply(w, result)
@@ -388,7 +388,7 @@ func (h *Operator) plan(w http.ResponseWriter, r *http.Request) {
 	var bodies []site.Body
 	s, err := h.Ledger.Do(r.Context(), func(s *site.State, _ time.Time) ([]site.Body, error) {
 		bodies = site.Diff(s, plan, digest, by(r, by(r, q.Get("by"))))
-		return bodies, mayApply(s, plan, bodies)
+		return bodies, MayApply(s, plan, bodies)
 	})
 	if refusal := install.Refusal(""); errors.As(err, &refusal) {
 		h.fail(w, codeRefused, err)

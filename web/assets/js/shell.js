@@ -54,7 +54,7 @@ export function shell(app) {
     setText(site, status?.site ? `${t('app.name')} · ${status.site}` : t('app.name'));
     line.className = 'line ' + (live ? 'live' : 'away');
     setText(line, live ? t('line.live') : t('line.away'));
-    const note = live ? said(status?.serving?.note) : t('line.away.long');
+    const note = live ? said(status?.serving?.note || status?.serving?.plan) : t('line.away.long');
     banner.hidden = !note;
     setText(banner, note || '');
   }
