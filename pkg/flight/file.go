@@ -63,7 +63,8 @@ func pagesOf(items []item) (p pages) {
 		if p.first == 0 {
 			p.first = it.n
 		}
-		p.last = it.n
+		// Two who record at once may come in the other order.
+		p.first, p.last = min(p.first, it.n), max(p.last, it.n)
 		if line, err := json.Marshal(it.entry); err == nil { // an Entry has nothing that cannot be written
 			p.lines = append(append(p.lines, line...), '\n')
 		}
