@@ -10,7 +10,7 @@ SUMMARY := $(GO) run ./hack/testsummary
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check-reproducible loaders agent demo test test-packages soak race lint vuln fuzz bench e2e e2e-rack e2e-kickseed screenshots board-load clean
+.PHONY: help build check-reproducible loaders agent demo test test-packages soak race lint vuln fuzz bench e2e e2e-rack screenshots board-load clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,10 +80,6 @@ e2e: loaders agent ## real unattended installs in QEMU; artifacts/ keeps their l
 e2e-rack: loaders ## two machines installed by their BMCs alone, one of them twice: an hour
 	@hack/debian-packages.sh clients firmware install bmc
 	@E2E_RACK=1 hack/e2e.sh -run TestRackInstallsItself
-
-e2e-kickseed: loaders ## Debian's kickstart reader takes a kickstart of ours, in its own installer
-	@hack/debian-packages.sh clients firmware install
-	@E2E_KICKSEED=1 hack/e2e.sh -run TestKickseedReadsOurKickstart
 
 clean: ## remove what make made
 	rm -rf rackseed .cache artifacts
