@@ -105,9 +105,9 @@ func (d *daemon) applyPlan(ctx context.Context) error {
 	if d.opts.plan == "" {
 		return nil
 	}
-	data, err := os.ReadFile(d.opts.plan)
+	data, err := readPlanFile(d.opts.plan)
 	if err != nil {
-		return usageError("reading the plan: %w", err)
+		return err
 	}
 	result, text := checkPlan(d.opts.plan, data)
 	if hasErrors(result.Findings) {

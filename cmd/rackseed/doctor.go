@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,7 +39,7 @@ three DISCOVERs and listens for 12 seconds; it takes no lease.`,
 }
 
 func runDoctor(c *cobra.Command, g *globals, o doctorOptions) error {
-	so := survey.Options{Interface: o.iface, StateDir: g.state, SkipSearch: o.quick || o.iface == ""}
+	so := survey.Options{Interface: o.iface, StateDir: g.state, SkipSearch: o.quick}
 	settings, err := plannedSettings(o.plan)
 	if err != nil {
 		return err
@@ -70,9 +69,9 @@ func plannedSettings(name string) (*site.Settings, error) {
 	if name == "" {
 		return &site.Settings{}, nil
 	}
-	data, err := os.ReadFile(name)
+	data, err := readPlanFile(name)
 	if err != nil {
-		return nil, usageError("reading the plan: %w", err)
+		return nil, err
 	}
 	doc, err := planfile.Parse(name, data)
 	if err != nil {

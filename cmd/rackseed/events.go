@@ -74,13 +74,13 @@ func sentence(b site.Body) string {
 	case site.Armed:
 		return fmt.Sprintf("%s by %s until %s", b.Node, b.By, clock(b.Until))
 	case site.Disarmed:
-		return fmt.Sprintf("%s by %s %s", b.Node, b.By, b.Reason)
+		return strings.TrimSpace(fmt.Sprintf("%s by %s %s", b.Node, b.By, b.Reason))
 	case site.InstallStarted:
 		return fmt.Sprintf("%s attempt %d, from %s at %s", b.Node, b.Attempt, b.MAC, b.Addr)
 	case site.AnswerServed:
 		return fmt.Sprintf("%s attempt %d: %s to %s", b.Node, b.Attempt, b.File, b.Addr)
 	case site.InstallProgress:
-		return fmt.Sprintf("%s attempt %d: %s %s", b.Node, b.Attempt, b.Stage, b.Detail)
+		return strings.TrimSpace(fmt.Sprintf("%s attempt %d: %s %s", b.Node, b.Attempt, b.Stage, b.Detail))
 	case site.InstallFailed:
 		return fmt.Sprintf("%s attempt %d at %s: %s", b.Node, b.Attempt, b.Stage, b.Reason)
 	case site.NodeVerified:

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
@@ -204,7 +203,7 @@ func (x *explainer) render(s *site.State, name, as string, secrets bool) (string
 		}
 		return b.String(), nil
 	default:
-		return "", fmt.Errorf("%s installs by %s, not by %s: use --as %s, ipxe, grub or dhcp", name, plan.Answers.Kind, as, plan.Answers.Kind)
+		return "", fmt.Errorf("there is no --as %s for %s, which installs by %s: use --as %s, bundle, ipxe, grub or dhcp", as, name, plan.Answers.Kind, plan.Answers.Kind)
 	}
 }
 
@@ -250,9 +249,9 @@ func familyOf(distro string) string {
 
 // stateOfPlan is the state that applying a plan file to nothing gives.
 func stateOfPlan(name string, box *seal.Box) (*site.State, error) {
-	data, err := os.ReadFile(name)
+	data, err := readPlanFile(name)
 	if err != nil {
-		return nil, usageError("reading the plan: %w", err)
+		return nil, err
 	}
 	own, err := siteProfiles(name)
 	if err != nil {
@@ -328,7 +327,7 @@ func newExplainCommand(g *globals) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&plan, "plan", "", "answer from this plan file alone")
-	c.Flags().Uint64Var(&at, "at", 0, "say what it was told behind this event of the log (`rackseed events` has their numbers)")
+	c.Flags().Uint64Var(&at, "at", 0, "say what it was told behind event `SEQ` of the log; rackseed events has the numbers")
 	c.Flags().BoolVar(&profile, "profile", false, "say what the node must be, and where each value came from")
 	return c
 }

@@ -27,6 +27,9 @@ func (c *core) recordLog(ctx context.Context) error {
 	}
 	for e, err := range c.ledger.Follow(ctx, since) {
 		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			c.log.Error("events do not reach the flight recorder any more", "seq", since, "error", err)
 			return nil
 		}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -95,6 +96,13 @@ func showImage(c *cobra.Command, g *globals, cl *client.Client, name string) err
 	}
 	at := slices.IndexFunc(list, func(i site.Image) bool { return i.Name == name || i.Digest == name })
 	if at < 0 {
+		names := make([]string, 0, len(list))
+		for _, i := range list {
+			names = append(names, i.Name)
+		}
+		if near, ok := site.Nearest(name, names); ok {
+			return usageError("there is no image %s: did you mean %s?", name, near)
+		}
 		return usageError("there is no image %s: `rackseed image list` shows what there is", name)
 	}
 	i := list[at]
@@ -114,7 +122,7 @@ func showImage(c *cobra.Command, g *globals, cl *client.Client, name string) err
 	rows := [][]string{
 		{"name", i.Name}, {"distribution", i.Distro + " " + i.Version}, {"architecture", i.Arch}, {"size", size(i.Size)}, {"sha256", i.Digest},
 		{"label", orDash(i.Label)}, {"kernel", i.Kernel}, {"initrd", i.Initrd}, {"stage 2", orDash(i.Stage2)},
-		{"repositories", orDash(strings.Join(i.Repos, " "))}, {"added", clock(i.Added)}, {"nodes", fmt.Sprint(users)},
+		{"repositories", orDash(strings.Join(i.Repos, " "))}, {"added", i.Added.Local().Format(time.DateTime)}, {"nodes", fmt.Sprint(users)},
 	}
 	return table(c.OutOrStdout(), []string{"WHAT", "VALUE"}, rows)
 }

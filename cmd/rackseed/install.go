@@ -62,7 +62,7 @@ Without BMCs, --no-power arms the machines and waits for somebody to press their
 		},
 	}
 	p := c.Flags()
-	p.IntVar(&f.canary, "canary", -1, "the first so many must become ready before the rest begin (default 1, with --no-power 0)")
+	p.IntVar(&f.canary, "canary", -1, "the first so many must become ready before the rest begin; -1 is 1, and 0 with --no-power")
 	p.IntVar(&f.options.Parallel, "parallel", 0, fmt.Sprintf("machines that are installed at a time (default %d, with --no-power all)", batch.DefaultParallel))
 	p.DurationVar(&f.options.Stagger, "stagger", 0, "time between two power-ons, such as 2s (inrush current)")
 	p.IntVar(&f.options.PerRack, "per-rack", 0, "machines of one rack at a time (0: no bound)")

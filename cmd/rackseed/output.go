@@ -87,6 +87,14 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f %s", f, units[i])
 }
 
+// counted is a number of things: "1 node", "2 nodes".
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 func orDash(s string) string {
 	if s == "" {
 		return "-"

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -20,40 +23,72 @@ import (
 
 func newPlanCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{Use: "plan", Short: "Check the site plan and put it in force", Example: "  rackseed plan check site.yaml"}
-	check := &cobra.Command{
-		Use: "check FILE", Short: "Say what is wrong with a plan, and where", Args: cobra.ExactArgs(1),
-		Example: "  rackseed plan check site.yaml\n  rackseed plan check site.yaml --json",
-		RunE: func(c *cobra.Command, args []string) error {
-			data, err := os.ReadFile(args[0])
-			if err != nil {
-				return usageError("reading the plan: %w", err)
-			}
-			result, text := checkPlan(args[0], data)
-			return reportPlan(c, g, result, text)
-		},
-	}
-	apply := &cobra.Command{
-		Use: "apply FILE", Short: "Check a plan and put it in force", Args: cobra.ExactArgs(1),
-		Example: "  rackseed plan apply site.yaml",
-		RunE:    func(c *cobra.Command, args []string) error { return applyPlan(c, g, args[0], false) },
-	}
-	diff := &cobra.Command{
-		Use: "diff FILE", Short: "Say what applying a plan would change", Args: cobra.ExactArgs(1),
-		Example: "  rackseed plan diff site.yaml",
-		RunE:    func(c *cobra.Command, args []string) error { return applyPlan(c, g, args[0], true) },
-	}
-	c.AddCommand(check, apply, diff, newPlanImportCommand(g), newPlanExportCommand(g))
+	c.AddCommand(
+		onPlanFile("check", "Say what is wrong with a plan, and where",
+			"  rackseed plan check site.yaml\n  rackseed plan check site.yaml --json | jq '.findings[] | select(.severity == \"error\")'",
+			func(c *cobra.Command, file string) error {
+				data, err := readPlanFile(file)
+				if err != nil {
+					return err
+				}
+				result, text := checkPlan(file, data)
+				return reportPlan(c, g, result, text, false)
+			}),
+		onPlanFile("apply", "Check a plan and put it in force", "  rackseed plan apply site.yaml",
+			func(c *cobra.Command, file string) error { return applyPlan(c, g, file, false) }),
+		onPlanFile("diff", "Say what applying a plan would change", "  rackseed plan diff site.yaml",
+			func(c *cobra.Command, file string) error { return applyPlan(c, g, file, true) }),
+		newPlanImportCommand(g), newPlanExportCommand(g))
 	return c
 }
 
-func applyPlan(c *cobra.Command, g *globals, name string, dryRun bool) error {
+// onPlanFile is a command about one plan file, which is named as an argument
+// or, as with the commands that work without a daemon, by --plan.
+func onPlanFile(verb, short, example string, run func(c *cobra.Command, file string) error) *cobra.Command {
+	var plan string
+	c := &cobra.Command{
+		Use: verb + " FILE", Short: short, Example: example,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch given := len(args); {
+			case plan != "" && given > 0:
+				return errors.New("give the plan once: FILE or --plan FILE")
+			case plan == "" && given != 1:
+				return fmt.Errorf("which plan? give one FILE, not %d", given)
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return run(c, cmp.Or(plan, strings.Join(args, ""))) },
+	}
+	c.Flags().StringVar(&plan, "plan", "", "the plan `FILE`, in place of the argument")
+	return c
+}
+
+// readPlanFile reads a plan, or says what to do about a file that is not
+// there or not readable.
+func readPlanFile(name string) ([]byte, error) {
 	data, err := os.ReadFile(name)
+	switch {
+	case err == nil:
+		return data, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, usageError("reading the plan: %w: name the file that you wrote, such as site.yaml; examples/ has plans to copy", err)
+	case errors.Is(err, syscall.EISDIR):
+		return nil, usageError("reading the plan: %s is a folder: name the file in it, such as %s", name, filepath.Join(name, "site.yaml"))
+	case errors.Is(err, fs.ErrPermission):
+		return nil, usageError("reading the plan: %w: `ls -l %s` shows who may read it", err, shellWord(name))
+	default:
+		return nil, usageError("reading the plan: %w", err)
+	}
+}
+
+func applyPlan(c *cobra.Command, g *globals, name string, dryRun bool) error {
+	data, err := readPlanFile(name)
 	if err != nil {
-		return usageError("reading the plan: %w", err)
+		return err
 	}
 	// Checked here first: the messages quote the file.
 	if result, text := checkPlan(name, data); hasErrors(result.Findings) {
-		return reportPlan(c, g, result, text)
+		return reportPlan(c, g, result, text, true)
 	}
 	return withClient(c.Context(), g, func(cl *client.Client) error {
 		profiles, err := siteProfiles(name)
@@ -67,7 +102,7 @@ func applyPlan(c *cobra.Command, g *globals, name string, dryRun bool) error {
 		if err != nil {
 			return err
 		}
-		return reportPlan(c, g, result, nil)
+		return reportPlan(c, g, result, findingLines(name, result.Findings), true)
 	})
 }
 
@@ -158,31 +193,40 @@ func hasErrors(findings []view.Finding) bool {
 	return false
 }
 
-// reportPlan prints what came of a plan, and fails if it does not check.
-func reportPlan(c *cobra.Command, g *globals, r view.PlanResult, text []string) error {
+// reportPlan prints what came of a plan, which may have been compared with
+// the one in force, and fails if it does not check.
+func reportPlan(c *cobra.Command, g *globals, r view.PlanResult, text []string, compared bool) error {
 	bad := hasErrors(r.Findings)
 	switch {
 	case g.json:
 		if err := printJSON(c, r); err != nil {
 			return err
 		}
-	case text == nil:
-		printPlan(c.OutOrStdout(), r)
 	default:
 		for _, t := range text {
 			fmt.Fprintln(c.ErrOrStderr(), t)
 		}
 		if !bad {
-			printPlan(c.OutOrStdout(), r)
+			printPlan(c.OutOrStdout(), r, compared)
 		}
 	}
 	if bad {
-		return &exitError{exitUsage, fmt.Errorf("the plan is not usable: %d findings", len(r.Findings))}
+		return &exitError{exitUsage, fmt.Errorf("the plan is not usable: %s", counted(len(r.Findings), "finding"))}
 	}
 	return nil
 }
 
-func printPlan(w io.Writer, r view.PlanResult) {
+// findingLines say what a daemon found in a plan: it knows the media, which
+// the check here does not.
+func findingLines(name string, findings []view.Finding) []string {
+	lines := make([]string, 0, len(findings))
+	for _, f := range findings {
+		lines = append(lines, fmt.Sprintf("%s:%d:%d: %s: %s: %s [%s]", name, f.Line, f.Column, f.Severity, f.Message, f.Fix, f.ID))
+	}
+	return lines
+}
+
+func printPlan(w io.Writer, r view.PlanResult, compared bool) {
 	for _, change := range r.Changes[:min(len(r.Changes), 20)] {
 		fmt.Fprintln(w, "  "+change)
 	}
@@ -191,15 +235,17 @@ func printPlan(w io.Writer, r view.PlanResult) {
 	}
 	switch {
 	case r.Applied && len(r.Changes) == 0:
-		fmt.Fprintf(w, "%d nodes: nothing to change.\n", r.Nodes)
+		fmt.Fprintf(w, "%s: nothing to change.\n", counted(r.Nodes, "node"))
 	case r.Applied:
-		fmt.Fprintf(w, "%d nodes: %d changes are in force (event %d).\n", r.Nodes, len(r.Changes), r.Seq)
-	case r.Changes != nil:
-		fmt.Fprintf(w, "%d nodes: %d changes would be made.\n", r.Nodes, len(r.Changes))
+		fmt.Fprintf(w, "%s: %s put in force (event %d).\n", counted(r.Nodes, "node"), counted(len(r.Changes), "change"), r.Seq)
+	case compared && len(r.Changes) == 0:
+		fmt.Fprintf(w, "%s: nothing would change.\n", counted(r.Nodes, "node"))
+	case compared:
+		fmt.Fprintf(w, "%s: %s would be made.\n", counted(r.Nodes, "node"), counted(len(r.Changes), "change"))
 		if r.Refused != "" {
 			fmt.Fprintf(w, "Applied now, it would be refused: %s.\n", r.Refused)
 		}
 	default:
-		fmt.Fprintf(w, "%d nodes, %d findings: the plan can be applied.\n", r.Nodes, len(r.Findings))
+		fmt.Fprintf(w, "%s, %s: the plan can be applied.\n", counted(r.Nodes, "node"), counted(len(r.Findings), "finding"))
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,9 +28,9 @@ comments stay. Applied, it takes the adopted nodes over.`,
 			if out == "" {
 				return usageError("say where to write: -o servers.xlsx, -o servers.csv or -o site.yaml")
 			}
-			data, err := os.ReadFile(plan)
+			data, err := readPlanFile(plan)
 			if err != nil {
-				return usageError("reading the plan: %w", err)
+				return err
 			}
 			doc, err := planfile.Parse(plan, data)
 			if err != nil {

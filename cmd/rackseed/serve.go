@@ -116,6 +116,9 @@ func chooseLinks(names []string, s *site.Settings) ([]link, error) {
 		if err != nil {
 			return nil, usageError("there is no interface %s: there are %s", name, interfaceNames())
 		}
+		if i.Flags&net.FlagUp == 0 {
+			return nil, fmt.Errorf("%s is down, nothing can be heard on it: `ip link set %s up`", name, name)
+		}
 		if i.Flags&net.FlagLoopback != 0 {
 			links = append(links, link{addr: loopbackAddr(network)})
 			continue

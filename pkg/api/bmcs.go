@@ -136,7 +136,7 @@ func (h *Operator) recorder(w http.ResponseWriter, r *http.Request) (node string
 	case h.Consoles == nil:
 		h.fail(w, codeUsage, errNoConsoles)
 	case !planned:
-		h.fail(w, codeNotFound, fmt.Errorf("the plan has no node %s: see `rackseed node list`", node))
+		h.fail(w, codeNotFound, h.Ledger.State().NoNode(node))
 	default:
 		return node, true
 	}

@@ -259,7 +259,7 @@ func (h *Operator) node(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !ok {
-		h.fail(w, codeNotFound, fmt.Errorf("the plan has no node %s: see `rackseed node list`", name))
+		h.fail(w, codeNotFound, h.Ledger.State().NoNode(name))
 		return
 	}
 	h.reply(w, view.Detail(s, m, h.Ledger.Now()))
@@ -270,7 +270,7 @@ func (h *Operator) inventory(w http.ResponseWriter, r *http.Request) {
 	s, name := h.Ledger.State(), param(r, "name")
 	m, ok := s.Machine(name)
 	if !ok {
-		h.fail(w, codeNotFound, fmt.Errorf("the plan has no node %s: see `rackseed node list`", name))
+		h.fail(w, codeNotFound, h.Ledger.State().NoNode(name))
 		return
 	}
 	h.reply(w, view.InventoryOf(s, m))

@@ -21,6 +21,11 @@ const (
 	PhaseHeld       Phase = "held" // waits for an operator
 )
 
+// Phases are all of them, as a node goes through them.
+func Phases() []Phase {
+	return []Phase{PhaseSeen, PhasePlanned, PhaseArmed, PhaseBooting, PhaseInstalling, PhaseInstalled, PhaseReady, PhaseFailed, PhaseHeld}
+}
+
 // Machine is a planned node and what has become of it. A Machine in a
 // published State never changes.
 type Machine struct {

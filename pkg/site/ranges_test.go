@@ -188,6 +188,25 @@ func TestSelectorNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
+// A word that is one slip away from what there is brings it along.
+func TestSelectorSaysWhatWasMeant(t *testing.T) {
+	s := NewState()
+	fold(t, s, NodePlanned{Node: Node{Name: "cs-01"}})
+	for text, want := range map[string]string{
+		"cs-1":        "the plan has no node cs-1: did you mean cs-01?",
+		"computer":    "the plan has no node computer: see `rackseed node list`",
+		"state=raedy": `there is no state "raedy": there are seen, planned, armed,`,
+	} {
+		sel, err := ParseSelector(text)
+		if err == nil {
+			_, err = s.Select(sel)
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
 // fold applies bodies in order, each a second after the one before.
 func fold(t testing.TB, s *State, bodies ...Body) {
 	t.Helper()

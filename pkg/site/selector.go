@@ -97,6 +97,9 @@ func parseTerm(word string) (selectorTerm, error) {
 	if !slices.Contains([]string{"name", "role", "rack", "state"}, key) {
 		return selectorTerm{}, fmt.Errorf("%q is not something to select by: use a name, role=, rack=, state= or all", key)
 	}
+	if key == "state" && !strings.ContainsAny(value, "[,") && !slices.Contains(Phases(), Phase(value)) {
+		return selectorTerm{}, fmt.Errorf("there is no state %q: there are %s", value, joined(Phases()))
+	}
 	if value == "" {
 		return selectorTerm{}, fmt.Errorf("%s needs a value: %sVALUE", word, word)
 	}
@@ -109,6 +112,14 @@ func parseTerm(word string) (selectorTerm, error) {
 		t.values[n] = true
 	}
 	return t, nil
+}
+
+func joined(phases []Phase) string {
+	words := make([]string, 0, len(phases))
+	for _, p := range phases {
+		words = append(words, string(p))
+	}
+	return strings.Join(words, ", ")
 }
 
 // Select gives the machines that a selector picks, by name. A node name that
@@ -148,7 +159,23 @@ func (s *State) checkNames(sel Selector) error {
 	if len(missing) > 5 {
 		missing = append(missing[:5], fmt.Sprintf("and %d more", len(missing)-5))
 	}
+	if len(missing) == 1 {
+		return s.NoNode(missing[0])
+	}
 	return fmt.Errorf("the plan has no node named %s: see `rackseed node list`", strings.Join(missing, ", "))
+}
+
+// NoNode says that the plan has no node of a name, with the one that was
+// probably meant.
+func (s *State) NoNode(name string) error {
+	var names []string
+	for _, m := range s.Machines() {
+		names = append(names, m.Node.Name)
+	}
+	if near, ok := Nearest(name, names); ok {
+		return fmt.Errorf("the plan has no node %s: did you mean %s?", name, near)
+	}
+	return fmt.Errorf("the plan has no node %s: see `rackseed node list`", name)
 }
 
 // Matches reports whether the selector picks m.

@@ -169,8 +169,13 @@ func judgeAddress(i Interface, subnet netip.Prefix) Finding {
 }
 
 func checkServers(ctx context.Context, o Options) Finding {
-	f := Finding{ID: "dhcp-servers", Status: OK, What: "not searched for"}
-	if o.SkipSearch || o.Interface == "" {
+	f := Finding{ID: "dhcp-servers", Status: OK}
+	switch {
+	case o.Interface == "":
+		f.What = "other DHCP servers were not searched for: no interface was named"
+		return f
+	case o.SkipSearch:
+		f.What = "other DHCP servers were not searched for, as was asked (--quick)"
 		return f
 	}
 	o.Search.Interface = o.Interface

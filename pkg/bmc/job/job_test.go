@@ -328,7 +328,7 @@ func TestRefused(t *testing.T) {
 			says string
 		}{
 			{view.JobRequest{Verb: "power", Args: []string{"explode"}, Selector: "a"}, "power is status, on, off, soft, cycle or reset"},
-			{view.JobRequest{Verb: "power", Args: []string{"off"}, Selector: "nobody"}, "no node named nobody"},
+			{view.JobRequest{Verb: "power", Args: []string{"off"}, Selector: "nobody"}, "no node nobody"},
 			{view.JobRequest{Verb: "power", Args: []string{"off"}, Selector: "rack=Z"}, "selects no node"},
 			{view.JobRequest{Verb: "power", Args: []string{"off"}, Selector: "bare"}, "bare has no BMC in the plan"},
 			{view.JobRequest{Verb: "power", Args: []string{"off"}, Selector: "a,b"}, "b is being installed, and power off would break that"},
