@@ -88,7 +88,7 @@ func explain(name string, err error) error {
 	case types.CodeInvalidCommand, types.CodeInvalidCommandForLUN, types.CodeSubFnDisabled, types.CodeNotSupported:
 		return fmt.Errorf("%s: %w (completion code %02xh)", name, bmc.ErrUnsupported, uint8(code))
 	case types.CodeInsufficientPrivilege:
-		return fmt.Errorf("%s: %w: the user is not an administrator of the BMC (completion code %02xh)", name, bmc.ErrLogin, uint8(code))
+		return fmt.Errorf("%s: %w: the user is not an administrator of the BMC: %w", name, bmc.ErrLogin, err)
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

@@ -8,6 +8,7 @@ import (
 
 	goipmi "github.com/bougou/go-ipmi/pkg/bmc"
 	"github.com/bougou/go-ipmi/pkg/hal/mock"
+	"github.com/bougou/go-ipmi/pkg/handlers"
 	"github.com/bougou/go-ipmi/pkg/server"
 	"github.com/bougou/go-ipmi/pkg/transport/udp"
 	"github.com/bougou/go-ipmi/pkg/types"
@@ -38,6 +39,13 @@ func startPeer(t *testing.T, suites ...types.CipherSuiteID) *peer {
 // startConsolePeer runs one whose machine has a serial port.
 func startConsolePeer(t *testing.T, port *mock.FakeConsoleConn, suites ...types.CipherSuiteID) *peer {
 	t.Helper()
+	return startServer(t, port, goipmi.PrivilegeLevelAdministrator, handlers.NewRegistry(), suites...)
+}
+
+// startServer runs one whose user has a privilege level, and which has
+// commands of its own before the standard's.
+func startServer(t *testing.T, port *mock.FakeConsoleConn, level goipmi.PrivilegeLevel, own *handlers.Registry, suites ...types.CipherSuiteID) *peer {
+	t.Helper()
 	h := mock.New()
 	if port != nil {
 		h.SetConsole(&mock.Console{Conn: port})
@@ -50,13 +58,16 @@ func startConsolePeer(t *testing.T, port *mock.FakeConsoleConn, suites ...types.
 	}
 	user.SetPassword([]byte(testPassword))
 	user.Enabled = true
-	user.ChannelAccess[1] = goipmi.UserChannelAccess{MaxPrivilege: goipmi.PrivilegeLevelAdministrator, Enabled: true}
+	user.ChannelAccess[1] = goipmi.UserChannelAccess{MaxPrivilege: level, Enabled: true}
 
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := server.NewServer(b, udp.Wrap(conn))
+	commands := handlers.NewRegistry()
+	handlers.RegisterAllHandlers(commands)
+	commands.Merge(own)
+	s := server.NewServer(b, udp.Wrap(conn), server.WithHandlerRegistry(commands))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -42,6 +42,7 @@ type session struct {
 	suite  int
 	pace   pace
 	used   time.Time
+	raised bool // from User to Administrator
 }
 
 // pace is how patient a session is.
@@ -215,16 +216,28 @@ func (s *session) setUp(ctx context.Context, a account) error {
 		return err
 	}
 	s.link.arm(k)
-	privilege := &app.SetSessionPrivilegeLevelRequest{PrivilegeLevel: types.PrivilegeLevelAdministrator}
-	if err := s.do(ctx, privilege, &app.SetSessionPrivilegeLevelResponse{}); err != nil {
-		s.close(ctx)
-		s.id = 0
-		if _, ok := completion(err); ok {
-			return fmt.Errorf("%w: the user is not an administrator of the BMC: %w", bmc.ErrLogin, err)
-		}
-		return err
-	}
 	return nil
+}
+
+// raise makes the session an administrator's. It begins as a user's (section
+// 13.15), which is enough for what asks and changes nothing: a rack that is
+// asked for its power is spared a message in six.
+func (s *session) raise(ctx context.Context) error {
+	if s.raised {
+		return nil
+	}
+	request := &app.SetSessionPrivilegeLevelRequest{PrivilegeLevel: types.PrivilegeLevelAdministrator}
+	err := s.repeat(ctx, request, &app.SetSessionPrivilegeLevelResponse{})
+	if _, ok := completion(err); ok && !errors.Is(err, bmc.ErrLogin) {
+		return fmt.Errorf("%w: the user is not an administrator of the BMC: %w", bmc.ErrLogin, err)
+	}
+	s.raised = err == nil
+	return err
+}
+
+// openToUsers are commands that any login may send (appendix G).
+func openToUsers(c types.Command) bool {
+	return c == types.CommandGetDeviceID || c == types.CommandGetChassisStatus
 }
 
 // abandon tells the BMC that a login goes no further, so that it need not
@@ -254,10 +267,25 @@ func (s *session) silence(ctx context.Context, name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// do sends a request until it is answered. Every try has sequence numbers of
-// its own, because a BMC drops what it has seen: a request whose answer was
-// lost would never be answered.
+// do sends a request until it is answered, as an administrator's where it
+// takes one, or where the BMC thinks so.
 func (s *session) do(ctx context.Context, request types.Request, response types.Response) error {
+	if !s.raised && openToUsers(request.Command()) {
+		err := s.repeat(ctx, request, response)
+		if code, ok := completion(err); !ok || code != types.CodeInsufficientPrivilege {
+			return err
+		}
+	}
+	if err := s.raise(ctx); err != nil {
+		return err
+	}
+	return s.repeat(ctx, request, response)
+}
+
+// repeat sends a request until it is answered. Every try has sequence numbers
+// of its own, because a BMC drops what it has seen: a request whose answer was
+// lost would never be answered.
+func (s *session) repeat(ctx context.Context, request types.Request, response types.Response) error {
 	s.client.WithRetry(0)
 	name := request.Command().Name
 	var err error
@@ -285,6 +313,9 @@ func (s *session) do(ctx context.Context, request types.Request, response types.
 // long a wait as for all tries. Copies would have to be dropped by the BMC
 // (section 6.12.13), and not every one does.
 func (s *session) once(ctx context.Context, request types.Request, response types.Response) error {
+	if err := s.raise(ctx); err != nil {
+		return err
+	}
 	s.client.WithRetry(0).WithTimeout(s.pace.timeout * time.Duration(s.pace.tries))
 	err := s.exchange(ctx, request, response)
 	s.client.WithTimeout(s.pace.timeout)
