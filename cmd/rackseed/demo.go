@@ -44,9 +44,10 @@ type demoOptions struct {
 	speed  float64
 	faults []string
 	exit   bool
+	json   bool
 }
 
-func newDemoCommand() *cobra.Command {
+func newDemoCommand(g *globals) *cobra.Command {
 	var o demoOptions
 	c := &cobra.Command{
 		Use: "demo", Short: "A simulated rack goes from power-off to ready while you watch", Args: cobra.NoArgs,
@@ -61,7 +62,10 @@ Faults of machines that become ready all the same:
 Faults that end an install:
   ` + demoFaultNames(false),
 		Example: "  rackseed demo\n  rackseed demo --nodes 40 --fault ambiguous-disk=2 --fault bmc-lies --fault power-cut --exit",
-		RunE:    func(c *cobra.Command, _ []string) error { return runDemo(c, o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.json = g.json
+			return runDemo(c, o)
+		},
 	}
 	f := c.Flags()
 	f.IntVar(&o.nodes, "nodes", 12, "number of machines, at most 4000")
@@ -274,9 +278,12 @@ func (demoLoaders) Missing() []string { return nil }
 func showDemo(ctx context.Context, c *cobra.Command, o demoOptions, cl *client.Client, page string, started view.Job, rack []*sim.Machine) error {
 	board := newDemoBoard(started, rack, page, o.speed)
 	out := c.OutOrStdout()
-	live := isTerminal(out)
+	live, say := isTerminal(out) && !o.json, out
+	if o.json {
+		say = c.ErrOrStderr() // the standard output is for events alone
+	}
 	if !live {
-		fmt.Fprintf(out, "%d simulated machines, %.0f times as fast as real ones; the same on a page: %s\n", len(rack), o.speed, page)
+		fmt.Fprintf(say, "%d simulated machines, %.0f times as fast as real ones; the same on a page: %s\n", len(rack), o.speed, page)
 	}
 	events := make(chan site.Event)
 	failed := make(chan error, 1)
@@ -305,12 +312,12 @@ func showDemo(ctx context.Context, c *cobra.Command, o demoOptions, cl *client.C
 			}
 			board.apply(e)
 			if !live {
-				if err := printEvents(out, oneEvent(e), false); err != nil {
+				if err := printEvents(out, oneEvent(e), o.json); err != nil {
 					return err
 				}
 			}
 		case <-tick.C:
-			if live {
+			if live && !told {
 				board.draw(out)
 			}
 		}
@@ -321,11 +328,13 @@ func showDemo(ctx context.Context, c *cobra.Command, o demoOptions, cl *client.C
 		if live {
 			board.draw(out)
 		}
-		fmt.Fprintln(out, board.summary())
+		for _, line := range board.summary() {
+			fmt.Fprintln(say, line)
+		}
 		if o.exit {
 			return board.verdict()
 		}
-		fmt.Fprintln(out, "The page stays up until ctrl-C:", page)
+		fmt.Fprintln(say, "The page stays up until ctrl-C:", page)
 	}
 }
 

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/rackseed/rackseed/pkg/site"
 )
@@ -22,6 +25,59 @@ func TestDemo(t *testing.T) {
 		if n := countEvents(out, kind); n != want {
 			t.Errorf("%d events are %s, want %d:\n%s", n, kind, want, out)
 		}
+	}
+}
+
+// TestDemoJSON: the standard output is events and nothing else.
+func TestDemoJSON(t *testing.T) {
+	status, out, errOut := runCLI(t, "demo", "--exit", "--json", "--nodes", "1", "--speed", "200")
+	if status != 0 || !strings.Contains(errOut, "1 of 1 machines are ready after") {
+		t.Fatalf("status %d\n%s", status, errOut)
+	}
+	kinds := map[string]int{}
+	for line := range strings.Lines(out) {
+		var e site.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		kinds[e.Body.Kind()]++
+	}
+	if kinds["node-verified"] != 1 {
+		t.Errorf("the events are %v", kinds)
+	}
+}
+
+// TestDemoBoard: what a person sees while it runs, and at its end.
+func TestDemoBoard(t *testing.T) {
+	canary, next := &demoRow{name: "node-01", firmware: "uefi", phase: site.PhasePlanned}, &demoRow{name: "node-02", firmware: "bios", fault: "crash", phase: site.PhasePlanned}
+	b := &demoBoard{page: "http://127.0.0.1:8090/", speed: 24, start: time.Now(), rows: []*demoRow{canary, next}, byName: map[string]*demoRow{"node-01": canary, "node-02": next}}
+	long := strings.Repeat("package chrony-4.5 does not install; ", 10)
+	for _, step := range []struct {
+		body site.Body
+		want string
+	}{
+		{site.Armed{Node: "node-01"}, "node-02    bios      ░░░░░░░░░░░░░░░░░░░░░░░░  planned: waits for the canary"},
+		{site.InstallProgress{Node: "node-01", Stage: "packages"}, "node-01    uefi      ████████████████░░░░░░░░  installing, packages"},
+		{site.NodeVerified{Node: "node-01"}, "node-01    uefi      ████████████████████████  ready"},
+		{site.JobNodeDone{Node: "node-01", OK: true}, "node-02    bios      ░░░░░░░░░░░░░░░░░░░░░░░░  planned\x1b[K"},
+		{site.InstallProgress{Node: "node-02", Stage: "packages"}, "1 installing · 1 ready"},
+		{site.InstallFailed{Node: "node-02", Reason: "at packages: " + long}, "failed, packages: package chr…"},
+		{site.JobNodeDone{Node: "node-02", Message: "at packages: " + long}, "1 ready · 1 failed"},
+	} {
+		b.apply(site.Event{Body: step.body})
+		var out strings.Builder
+		if b.draw(&out); !strings.Contains(out.String(), step.want) {
+			t.Errorf("after %s the board is\n%s\nwithout %s", step.body.Kind(), out.String(), step.want)
+		}
+		for line := range strings.Lines(out.String()) {
+			if n := utf8.RuneCountInString(strings.TrimRight(line, "\x1b[K\n")); n > 80 {
+				t.Errorf("a line of %d columns: %s", n, line)
+			}
+		}
+	}
+	want := "node-02: failed, packages: " + long + " (as wanted: --fault crash)"
+	if got := b.summary(); len(got) != 2 || !strings.HasPrefix(got[0], "1 of 2 machines are ready after") || got[1] != want {
+		t.Errorf("the summary is\n%s", strings.Join(got, "\n"))
 	}
 }
 
@@ -48,6 +104,7 @@ func TestDemoFaults(t *testing.T) {
 		"job-node-done +node-11 failed: .* refuses user name or password",
 		"job-node-done +node-12: ready; its BMC still said pxe persistently .*, and was told disk",
 		"5 of 12 machines are ready",
+		`(?m)^node-03: failed, early: 2 disks match .* \(as wanted: --fault ambiguous-disk\)$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("it did not say %q:\n%s", want, out)

@@ -109,9 +109,22 @@ func (b *demoBoard) count(p site.Phase) int {
 	return n
 }
 
-func (b *demoBoard) summary() string {
-	return fmt.Sprintf("%d of %d machines are ready after %s (%s of a real rack's time).", b.count(site.PhaseReady), len(b.rows),
-		time.Since(b.start).Round(100*time.Millisecond), (time.Duration(float64(time.Since(b.start)) * b.speed)).Round(time.Second))
+// summary is what came of it, and of each machine that is not ready the
+// reason, whole.
+func (b *demoBoard) summary() []string {
+	lines := []string{fmt.Sprintf("%d of %d machines are ready after %s (%s of a real rack's time).", b.count(site.PhaseReady), len(b.rows),
+		time.Since(b.start).Round(100*time.Millisecond), (time.Duration(float64(time.Since(b.start)) * b.speed)).Round(time.Second))}
+	for _, r := range b.rows {
+		if r.phase == site.PhaseReady {
+			continue
+		}
+		line := r.name + ": " + b.words(r)
+		if r.right() {
+			line += fmt.Sprintf(" (as wanted: --fault %s)", r.fault)
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func (b *demoBoard) verdict() error {
@@ -134,7 +147,7 @@ func (b *demoBoard) draw(w io.Writer) {
 	width, height := terminalSize(w)
 	lines := []string{
 		cut(fmt.Sprintf("Rackseed demo: %d simulated machines, %.0f× real time, real packets on loopback", len(b.rows), b.speed), width),
-		b.page, "",
+		cut(b.page+"   ctrl-C ends", width), "",
 	}
 	for _, r := range b.rows[:min(len(b.rows), max(height-7, 3))] {
 		text := cut(fmt.Sprintf("  %-10s %-9s %s  %s", r.name, r.firmware, bar(r), b.words(r)), width)
@@ -166,8 +179,12 @@ func (b *demoBoard) words(r *demoRow) string {
 	if r.stage != "" && r.phase != site.PhaseReady {
 		text += ", " + r.stage
 	}
-	if r.note != "" {
-		text += ": " + r.note
+	canary := b.rows[0]
+	switch note := strings.TrimPrefix(r.note, "at "+r.stage+": "); {
+	case note != "":
+		text += ": " + note
+	case r.phase == site.PhasePlanned && r != canary && !canary.ended:
+		text += ": waits for the canary"
 	}
 	return text
 }

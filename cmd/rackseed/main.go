@@ -120,7 +120,7 @@ func newRootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState(), "directory of the log, the image library and the daemon's socket")
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "print JSON")
 	root.AddCommand(
-		newServeCommand(g), newDemoCommand(), newDoctorCommand(g),
+		newServeCommand(g), newDemoCommand(g), newDoctorCommand(g),
 		newPlanCommand(g), newImageCommand(g), newNodeCommand(g),
 		newExplainCommand(g), newRenderCommand(g), newBundleCommand(g), newISOCommand(), newExportCommand(g),
 		newInstallCommand(g), newDisarmCommand(g), newEventsCommand(g),

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -89,6 +90,9 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	resp, err := c.http.Do(req)
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
 		return nil, ErrNoDaemon
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("asking the daemon: %w: run this as the user that runs the daemon, or with sudo", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("asking the daemon: %w", err)

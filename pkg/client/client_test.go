@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"net/http/httptest"
 	"path/filepath"
 	"strconv"
@@ -148,6 +149,25 @@ func TestNoDaemon(t *testing.T) {
 		if _, err := c.Status(t.Context()); !errors.Is(err, client.ErrNoDaemon) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestSocketOfAnotherUser: the daemon runs as root, and somebody forgot sudo.
+func TestSocketOfAnotherUser(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("needs a user other than root: root may use every socket")
+	}
+	path := filepath.Join(t.TempDir(), "rackseed.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Unix(path).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "with sudo") {
+		t.Errorf("%v", err)
 	}
 }
 

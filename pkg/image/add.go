@@ -57,6 +57,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w; check that it is the ISO itself, unpacked, and not a web page or a disk image", err)
 	case errors.Is(err, iso.ErrDamaged):
 		return fmt.Errorf("%w; compare its checksum with the vendor's and download it again", err)
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%w; give the path of the ISO file on the machine of the daemon", err)
 	case errors.Is(err, unix.ENOSPC):
 		return fmt.Errorf("%w; free space there, or add the ISO in place", err)
 	}
