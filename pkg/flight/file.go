@@ -43,33 +43,7 @@ type writer struct {
 	left     map[string]bool // machines that an earlier process left a timeline of; not changed after Open
 	total    int64           // bytes of all files, at least
 	silent   time.Time       // until when a failing disk is not reported again
-}
-
-// pages is what one machine gets written at once.
-type pages struct {
-	lines       []byte
-	entries     int
-	first, last int64 // numbers of the entries
-	packets     []byte
-}
-
-func pagesOf(items []item) (p pages) {
-	for _, it := range items {
-		if it.packet != nil {
-			p.packets = append(p.packets, it.packet...)
-			continue
-		}
-		p.entries++
-		if p.first == 0 {
-			p.first = it.n
-		}
-		// Two who record at once may come in the other order.
-		p.first, p.last = min(p.first, it.n), max(p.last, it.n)
-		if line, err := json.Marshal(it.entry); err == nil { // an Entry has nothing that cannot be written
-			p.lines = append(append(p.lines, line...), '\n')
-		}
-	}
-	return p
+	lines    bytes.Buffer    // what is written to one file, used again and again
 }
 
 // path of a machine's file. A name from the plan or a MAC has no character
@@ -82,9 +56,14 @@ func (w *writer) path(key, suffix string) string {
 func (w *writer) has(key string) bool { return w.left[key] }
 
 // append reports whether the entries were written.
-func (w *writer) append(key string, p pages) bool {
-	lines := w.appendTo(w.path(key, suffixLines), p.lines, nil)
-	err := errors.Join(lines, w.appendTo(w.path(key, suffixPackets), p.packets, pcapHeader()))
+func (w *writer) append(key string, due []numbered, packets []byte) bool {
+	w.lines.Reset()
+	encoder := json.NewEncoder(&w.lines)
+	for _, e := range due {
+		_ = encoder.Encode(e.Entry) // an Entry has nothing that cannot be written
+	}
+	lines := w.appendTo(w.path(key, suffixLines), w.lines.Bytes(), nil)
+	err := errors.Join(lines, w.appendTo(w.path(key, suffixPackets), packets, pcapHeader()))
 	if now := time.Now(); err != nil && now.After(w.silent) {
 		w.silent = now.Add(time.Minute)
 		w.log.Error("the flight recorder cannot write: what it is told is in memory alone", "node", key, "error", err)

@@ -45,10 +45,13 @@ func (r *Recorder) Packet(p Packet) {
 		r.dropped.Add(1)
 		return
 	}
-	select {
-	case r.queue <- item{track: t, packet: pcapRecord(p)}:
-	default:
+	if r.waiting.Add(1) > backlog {
+		r.waiting.Add(-1)
 		r.dropped.Add(1)
+		return
+	}
+	if t.addPacket(p) {
+		r.enqueue(t)
 	}
 }
 
@@ -106,12 +109,11 @@ func pcapHeader() []byte {
 // daemonMAC stands for the daemon's card in files of packets.
 func daemonMAC() site.MAC { return site.MAC{0x02, 0x52, 0x53, 0, 0, 1} }
 
-// pcapRecord is called on the way of packets: it allocates once.
-func pcapRecord(p Packet) []byte {
+// appendRecord writes a packet as the pcap file has it.
+func appendRecord(b []byte, p Packet) []byte {
 	data := p.Data[:min(len(p.Data), 9000)]
 	length := uint32(etherSize + ipSize + udpSize + len(data))
 	at := p.At.UTC()
-	b := make([]byte, 0, pcapRecSize+int(length))
 	b = binary.LittleEndian.AppendUint32(b, uint32(at.Unix()))
 	b = binary.LittleEndian.AppendUint32(b, uint32(at.Nanosecond()/1000))
 	b = binary.LittleEndian.AppendUint32(b, length)

@@ -29,7 +29,7 @@ type Options struct {
 
 // backlog is how many entries and packets may wait for the disk. A row of racks
 // that boots makes a few thousand a second.
-const backlog = 8 << 10
+const backlog = 16 << 10
 
 // Recorder keeps what was observed of each machine: in memory, bounded, and
 // in one file a machine, so that it survives a restart. Record never waits
@@ -37,28 +37,24 @@ const backlog = 8 << 10
 // counted as dropped from the file.
 type Recorder struct {
 	o     Options
-	queue chan item
-	hurry chan struct{} // somebody waits for a barrier
+	wake  chan struct{} // something waits for the disk
+	hurry chan struct{} // somebody waits for it to be there
 
 	mu        sync.RWMutex
 	tracks    map[string]*track
 	strangers int
 
+	lists    sync.Mutex
+	dirty    []*track        // that have something for the disk
+	barriers []chan struct{} // closed when what was dirty before them is written
+
+	waiting atomic.Int64 // entries and packets that are on their way to the disk
 	held    atomic.Int64 // entries in memory
 	dropped atomic.Uint64
 	logged  atomic.Uint64 // highest sequence of the site's log that was recorded
 	running atomic.Bool
 	ended   chan struct{}
 	writer  writer
-}
-
-// item is one thing for the writer: an entry, a packet, or a barrier.
-type item struct {
-	track   *track
-	n       int64 // of the entry, in its track
-	entry   Entry
-	packet  []byte        // a record of a pcap file
-	barrier chan struct{} // closed when everything before it is written
 }
 
 // Open gives a recorder on a directory, which it makes. It reads a machine's
@@ -79,7 +75,7 @@ func Open(o Options) (*Recorder, error) {
 	if o.MaxTotal <= 0 {
 		o.MaxTotal = 2 << 30
 	}
-	r := &Recorder{o: o, queue: make(chan item, backlog), hurry: make(chan struct{}, 1), tracks: map[string]*track{}, ended: make(chan struct{})}
+	r := &Recorder{o: o, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), tracks: map[string]*track{}, ended: make(chan struct{})}
 	r.writer = writer{dir: o.Dir, maxFile: o.MaxFile, maxTotal: o.MaxTotal, log: o.Log}
 	if o.Dir == "" {
 		return r, nil
@@ -123,22 +119,44 @@ func (r *Recorder) Record(e Entry) {
 			e.Detail = strings.TrimPrefix(fmt.Sprintf("%s; %d more before it, too many to keep", e.Detail, refused), "; ")
 		}
 	}
-	n, grew := t.add(e, r.o.PerNode, r.o.Dir != "")
-	if grew {
+	place := alone
+	if r.o.Dir != "" {
+		if place = due; r.waiting.Add(1) > backlog {
+			r.waiting.Add(-1)
+			r.dropped.Add(1)
+			place = alone
+		}
+	}
+	added := t.add(e, place, r.o.PerNode)
+	if added.grew {
 		r.held.Add(1)
 	}
 	if e.Seq > r.logged.Load() {
 		r.logged.Store(e.Seq) // there is one follower of the log
 	}
-	if r.o.Dir == "" {
+	switch {
+	case r.o.Dir == "":
 		r.forget()
-		return
+	case added.first:
+		r.enqueue(t)
+	case added.pending == r.o.PerNode/2:
+		signal(r.hurry) // before memory has no room for what the disk does not have
 	}
+}
+
+// enqueue lets the writer know of a machine.
+func (r *Recorder) enqueue(t *track) {
+	r.lists.Lock()
+	r.dirty = append(r.dirty, t)
+	r.lists.Unlock()
+	signal(r.wake)
+}
+
+// signal leaves a word for one who waits; one word is enough.
+func signal(c chan struct{}) {
 	select {
-	case r.queue <- item{track: t, n: n, entry: e}:
+	case c <- struct{}{}:
 	default:
-		t.unwritten(1, n-1, n)
-		r.dropped.Add(1)
 	}
 }
 
@@ -277,17 +295,12 @@ func (r *Recorder) Run(ctx context.Context) error {
 	defer close(r.ended)
 	for {
 		select {
-		case first := <-r.queue:
-			r.write(r.gather(first, ctx.Done()), ctx.Done())
+		case <-r.wake:
+			r.linger(ctx)
+			r.write(ctx.Done())
 		case <-ctx.Done():
-			for {
-				select {
-				case it := <-r.queue:
-					r.write([]item{it}, ctx.Done())
-				default:
-					return nil
-				}
-			}
+			r.write(ctx.Done())
+			return nil
 		}
 	}
 }
@@ -295,21 +308,15 @@ func (r *Recorder) Run(ctx context.Context) error {
 // Sync returns when everything recorded before it is in the files, as far as
 // a writer runs.
 func (r *Recorder) Sync(ctx context.Context) error {
-	if r.o.Dir == "" || !r.running.Load() && len(r.queue) == 0 {
+	if r.o.Dir == "" || !r.running.Load() && r.waiting.Load() == 0 {
 		return nil
 	}
 	barrier := make(chan struct{})
-	select {
-	case r.queue <- item{barrier: barrier}:
-	case <-r.ended:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case r.hurry <- struct{}{}:
-	default: // somebody else hurries it already
-	}
+	r.lists.Lock()
+	r.barriers = append(r.barriers, barrier)
+	r.lists.Unlock()
+	signal(r.hurry)
+	signal(r.wake)
 	select {
 	case <-barrier:
 	case <-r.ended:
@@ -319,35 +326,15 @@ func (r *Recorder) Sync(ctx context.Context) error {
 	return nil
 }
 
-// What is gathered before it is written: opening a file for one line costs
-// more than the line.
-const (
-	maxGroup = 4096
-	linger   = time.Second
-)
-
-// gather waits and then takes what has come together, so that the writer is not
-// woken by each packet.
-func (r *Recorder) gather(first item, end <-chan struct{}) []item {
-	group := []item{first}
-	if first.barrier == nil {
-		timer := time.NewTimer(linger)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.hurry:
-		case <-end:
-		}
+// linger waits for more: opening a file for one line costs more than the line.
+func (r *Recorder) linger(ctx context.Context) {
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.hurry:
+	case <-ctx.Done():
 	}
-	for len(group) < maxGroup {
-		select {
-		case it := <-r.queue:
-			group = append(group, it)
-		default:
-			return group
-		}
-	}
-	return group
 }
 
 // rest leaves the processor to packets for four times as long as the writer had
@@ -362,25 +349,17 @@ func rest(worked time.Duration, end <-chan struct{}) {
 	}
 }
 
-func (r *Recorder) write(group []item, end <-chan struct{}) {
-	byTrack := map[*track][]item{}
-	var order []*track
-	var barriers []chan struct{}
+// write takes one machine after the other, because what it did for all of them
+// at once would be done without a rest.
+func (r *Recorder) write(end <-chan struct{}) {
+	r.lists.Lock()
+	dirty, barriers := r.dirty, r.barriers
+	r.dirty, r.barriers = nil, nil
+	r.lists.Unlock()
 	seq := uint64(0)
-	for _, it := range group {
-		if it.barrier != nil {
-			barriers = append(barriers, it.barrier)
-			continue
-		}
-		if byTrack[it.track] == nil {
-			order = append(order, it.track)
-		}
-		byTrack[it.track] = append(byTrack[it.track], it)
-		seq = max(seq, it.entry.Seq)
-	}
-	for _, t := range order {
+	for _, t := range dirty {
 		began := time.Now()
-		r.writeTrack(t, pagesOf(byTrack[t]))
+		seq = max(seq, r.writeTrack(t))
 		rest(time.Since(began), end)
 	}
 	r.writer.shrink()
@@ -393,21 +372,29 @@ func (r *Recorder) write(group []item, end <-chan struct{}) {
 	}
 }
 
-// writeTrack does not read the past: memory may have no room for it.
-func (r *Recorder) writeTrack(t *track, p pages) {
+// writeTrack does not read the past: memory may have no room for it. It gives
+// the highest sequence of the site's log in what it wrote.
+func (r *Recorder) writeTrack(t *track) (seq uint64) {
 	t.filing.Lock()
 	defer t.filing.Unlock()
 	if !t.whole {
 		r.writer.mend(t.key)
 		t.whole = true
 	}
-	if !r.writer.append(t.key, p) {
-		r.dropped.Add(uint64(p.entries))
-		t.unwritten(p.entries, p.first-1, p.last)
+	w := t.take()
+	r.waiting.Add(-int64(w.entries + w.records))
+	place := filed
+	if !r.writer.append(t.key, w.due, w.packets) {
 		t.whole = false // a full disk may have taken half a line
-		return
+		place = alone
+		r.dropped.Add(uint64(len(w.due)))
 	}
-	t.written(p.entries, p.last)
+	r.dropped.Add(uint64(w.entries - len(w.due)))
+	t.settle(w, place)
+	for _, e := range w.due {
+		seq = max(seq, e.Seq)
+	}
+	return seq
 }
 
 // forget takes the machines that said nothing for longest out of memory, when

@@ -3,6 +3,7 @@ package flight
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -98,10 +99,10 @@ func printable(text string, limit int) string {
 const masked = "***"
 
 var (
-	tokenInURL   = regexp.MustCompile(`(/(?:answer|report|discover/[^/\s]+/[^/\s]+)/)[^/\s"']{8,}`)
-	cryptHash    = regexp.MustCompile(`\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s"':,]+`)
-	passwordText = regexp.MustCompile(`(?i)(pass(?:word|wd|phrase)?|secret|token|auth-key)("?\s*[=:]\s*|\s+(?:is|--\S+)\s+)("[^"]*"|'[^']*'|\S+)`)
-	rootPassword = regexp.MustCompile(`(?i)(rootpw\s+(?:--\S+\s+)*)(\S+)`)
+	tokenInURL   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/(?:answer|report|discover/[^/\s]+/[^/\s]+)/)[^/\s"']{8,}`) })
+	cryptHash    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s"':,]+`) })
+	passwordText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)(pass(?:word|wd|phrase)?|secret|token|auth-key)("?\s*[=:]\s*|\s+(?:is|--\S+)\s+)("[^"]*"|'[^']*'|\S+)`) })
+	rootPassword = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)(rootpw\s+(?:--\S+\s+)*)(\S+)`) })
 )
 
 func suspicious(text string) bool {
@@ -117,8 +118,8 @@ func suspicious(text string) bool {
 }
 
 func mask(text string) string {
-	text = tokenInURL.ReplaceAllString(text, "${1}"+masked)
-	text = cryptHash.ReplaceAllString(text, masked)
-	text = rootPassword.ReplaceAllString(text, "${1}"+masked)
-	return passwordText.ReplaceAllString(text, "${1}${2}"+masked)
+	text = tokenInURL().ReplaceAllString(text, "${1}"+masked)
+	text = cryptHash().ReplaceAllString(text, masked)
+	text = rootPassword().ReplaceAllString(text, "${1}"+masked)
+	return passwordText().ReplaceAllString(text, "${1}${2}"+masked)
 }

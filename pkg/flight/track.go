@@ -23,18 +23,29 @@ type track struct {
 	events   ring
 	text     ring // syslog and console
 	count    int64
-	pending  int   // entries on their way to the disk
-	onDisk   int64 // number of the newest entry that went there
+	pending  int    // entries that are due
+	packs    []byte // records of the pcap file that are due
+	records  int    // in packs
+	queued   bool   // the writer knows of it
 	followed int
 	newest   time.Time
 	grown    chan struct{} // closed at the next entry; nil when nobody waits
 }
 
+// place is where an entry is, besides memory.
+type place int8
+
+const (
+	filed place = iota // in the machine's file
+	due                // on its way there
+	alone              // the disk will not have it
+)
+
 // numbered is an entry with its place in the order of arrival.
 type numbered struct {
 	n int64
 	Entry
-	unwritten bool // the disk could not keep up, and will not have it
+	place place
 }
 
 // What one machine is heard to do on the wire: more than any boot does. One
@@ -118,14 +129,21 @@ func (t *track) ringOf(s Source) *ring {
 	return &t.events
 }
 
-// add gives the entry its number, and reports whether memory holds one more
-// than before.
-func (t *track) add(e Entry, limit int, pending bool) (n int64, grew bool) {
+// added is what became of the machine by one more entry.
+type added struct {
+	grew    bool // memory holds one more than before
+	first   bool // the writer does not know of the machine yet
+	pending int
+}
+
+// add gives the entry its number.
+func (t *track) add(e Entry, p place, limit int) (a added) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.count++
-	if pending {
+	if p == due {
 		t.pending++
+		a.first, t.queued = !t.queued, true
 	}
 	if e.At.After(t.newest) {
 		t.newest = e.At
@@ -134,8 +152,69 @@ func (t *track) add(e Entry, limit int, pending bool) (n int64, grew bool) {
 		close(t.grown)
 		t.grown = nil
 	}
-	return t.count, t.ringOf(e.Source).add(numbered{n: t.count, Entry: e}, limit)
+	a.grew = t.ringOf(e.Source).add(numbered{n: t.count, Entry: e, place: p}, limit)
+	a.pending = t.pending
+	return a
 }
+
+// addPacket reports whether the writer does not know of the machine yet.
+func (t *track) addPacket(p Packet) (first bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.packs = appendRecord(t.packs, p)
+	t.records++
+	first, t.queued = !t.queued, true
+	return first
+}
+
+// work is what the writer takes of one machine.
+type work struct {
+	due     []numbered // in the order of arrival
+	entries int        // that were due; more than are there when memory had no room for all
+	packets []byte
+	records int
+}
+
+func (t *track) take() (w work) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w = work{entries: t.pending, packets: t.packs, records: t.records}
+	t.packs, t.records, t.queued = nil, 0, false
+	if t.pending > 0 {
+		w.due = make([]numbered, 0, t.pending)
+	}
+	for _, g := range t.rings() {
+		for i := range g.all {
+			if x := &g.all[(g.head+i)%len(g.all)]; x.place == due {
+				w.due = append(w.due, *x)
+			}
+		}
+	}
+	slices.SortFunc(w.due, byNumber)
+	return w
+}
+
+// settle notes where the entries are that the writer took.
+func (t *track) settle(w work, p place) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending -= w.entries
+	if len(w.due) == 0 {
+		return
+	}
+	last := w.due[len(w.due)-1].n
+	for _, g := range t.rings() {
+		for i := range g.all {
+			if x := &g.all[i]; x.place == due && x.n <= last {
+				x.place = p
+			}
+		}
+	}
+}
+
+func (t *track) rings() [2]*ring { return [2]*ring{&t.events, &t.text} }
+
+func byNumber(a, b numbered) int { return cmp.Compare(a.n, b.n) }
 
 // prepend puts what is in the files before what is in memory alone, and gives
 // how much memory holds more than before.
@@ -143,7 +222,7 @@ func (t *track) prepend(past []Entry, limit int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := len(t.events.all) + len(t.text.all)
-	since := slices.DeleteFunc(append(t.events.inOrder(), t.text.inOrder()...), func(x numbered) bool { return x.n <= t.onDisk && !x.unwritten })
+	since := slices.DeleteFunc(append(t.events.inOrder(), t.text.inOrder()...), func(x numbered) bool { return x.place == filed })
 	seen := map[uint64]bool{0: true}
 	first := t.count + 1
 	for _, x := range since {
@@ -178,7 +257,7 @@ func (t *track) after(next int64, since time.Time) (news []Entry, last int64, gr
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := append(t.events.inOrder(), t.text.inOrder()...)
-	slices.SortFunc(all, func(a, b numbered) int { return cmp.Compare(a.n, b.n) })
+	slices.SortFunc(all, byNumber)
 	for _, x := range all {
 		if x.n > next && !x.At.Before(since) {
 			news = append(news, x.Entry)
@@ -194,29 +273,6 @@ func (t *track) isLoaded() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.loaded
-}
-
-// written notes that entries are in the file, up to the one with number last.
-func (t *track) written(entries int, last int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.pending -= entries
-	t.onDisk = max(t.onDisk, last)
-}
-
-// unwritten notes that entries, those behind the one with number after and up
-// to last, will be in memory alone.
-func (t *track) unwritten(entries int, after, last int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.pending -= entries
-	for _, g := range [...]*ring{&t.events, &t.text} {
-		for i, x := range g.all {
-			if x.n > after && x.n <= last {
-				g.all[i].unwritten = true
-			}
-		}
-	}
 }
 
 func (t *track) follow(n int) {
