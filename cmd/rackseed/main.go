@@ -184,20 +184,35 @@ func wrapArgs(c *cobra.Command) {
 	}
 }
 
-// defaultState follows the file hierarchy for root and XDG for everybody
-// else.
+// rootState is where root keeps the state, by the file hierarchy.
+const rootState = "/var/lib/rackseed"
+
 func defaultState() string {
 	if os.Geteuid() == 0 {
-		return "/var/lib/rackseed"
+		return rootState
 	}
+	return userState(rootState)
+}
+
+// userState is the state of somebody who is not root: by XDG, unless only
+// root has one. Then the daemon is root's, and an empty state beside it would
+// say that there are no machines.
+func userState(root string) string {
+	own := "rackseed-state"
 	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
-		return filepath.Join(dir, "rackseed")
+		own = filepath.Join(dir, "rackseed")
+	} else if home, err := os.UserHomeDir(); err == nil {
+		own = filepath.Join(home, ".local", "state", "rackseed")
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "rackseed-state"
+	if !isFolder(own) && isFolder(root) {
+		return root
 	}
-	return filepath.Join(home, ".local", "state", "rackseed")
+	return own
+}
+
+func isFolder(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 func newVersionCommand(g *globals) *cobra.Command {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -52,6 +54,23 @@ func TestEveryHelpShowsAnExample(t *testing.T) {
 	walk(newRootCommand(), nil)
 	if n < 20 {
 		t.Errorf("only %d commands were found", n)
+	}
+}
+
+// TestUserState: where root serves, others are not shown an empty site.
+func TestUserState(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", dir)
+	root, own := filepath.Join(dir, "root"), filepath.Join(dir, "rackseed")
+	for _, step := range []struct{ folder, want string }{{"", own}, {root, root}, {own, own}} {
+		if step.folder != "" {
+			if err := os.Mkdir(step.folder, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := userState(root); got != step.want {
+			t.Errorf("with %q there, the state is %s, want %s", step.folder, got, step.want)
+		}
 	}
 }
 
