@@ -59,6 +59,9 @@ left out. The copy holds the key that opens sealed passwords: keep it as you kee
 				if err != nil {
 					return fmt.Errorf("backing up %s: %w", g.state, err)
 				}
+				if g.json {
+					return printJSON(c, m)
+				}
 				_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s at event %d; it holds the key of the site, so keep it safe\n", args[0], orDash(m.Site), m.Seq)
 				return err
 			})

@@ -370,6 +370,12 @@ func orElse(s, other string) string {
 func newRenderCommand(g *globals) *cobra.Command {
 	var plan, as, out string
 	var secrets bool
+	write := func(c *cobra.Command, node, text string) error {
+		if g.json && out == "" {
+			return printJSON(c, map[string]string{"node": node, "as": as, "text": text})
+		}
+		return deliver(c, text, out, as)
+	}
 	c := &cobra.Command{
 		Use: "render NODE", Short: "Write what would be served to a node", Args: cobra.ExactArgs(1),
 		Example: "  rackseed render cs-controller-01 --as kickstart --plan site.yaml\n  rackseed render cs-controller-01 --as ipxe",
@@ -383,14 +389,14 @@ func newRenderCommand(g *globals) *cobra.Command {
 				if err != nil {
 					return usageError("%w", err)
 				}
-				return deliver(c, text, out, as)
+				return write(c, args[0], text)
 			}
 			return withClient(c.Context(), g, func(cl *client.Client) error {
 				text, err := cl.Render(c.Context(), args[0], as, secrets)
 				if err != nil {
 					return err
 				}
-				return deliver(c, text, out, as)
+				return write(c, args[0], text)
 			})
 		},
 	}

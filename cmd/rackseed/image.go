@@ -137,6 +137,9 @@ func newImageVerifyCommand(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if g.json {
+					return printJSON(c, map[string]any{"name": args[0], "ok": true})
+				}
 				_, err = fmt.Fprintf(c.OutOrStdout(), "%s is what was added\n", args[0])
 				return err
 			})

@@ -77,17 +77,20 @@ func TestUserState(t *testing.T) {
 // TestContract: people script these names.
 func TestContract(t *testing.T) {
 	root := newRootCommand()
+	bmc := []string{"bmc", "protocol", "user", "password-file", "json"}
+	batch := append([]string{"parallel", "stagger", "per-rack", "canary", "max-failures", "resume"}, bmc...)
 	for path, flags := range map[string][]string{
-		"serve": {"plan", "interface", "state", "dhcp", "store"}, "demo": {"nodes", "speed", "fault", "exit"}, "doctor": nil,
-		"plan check": {"json"}, "plan apply": nil, "plan diff": nil, "image add": nil, "image list": {"json"}, "image remove": nil,
-		"node list": {"json"}, "node show": {"json"}, "explain": {"plan", "json"},
-		"export kolla": {"plan", "output", "json"}, "export cephadm": {"plan"}, "export hosts": {"plan"}, "export ansible": {"plan"}, "render": {"plan", "as", "secrets"},
-		"install": {"no-power", "dry-run", "canary", "parallel", "max-failures", "resume", "json"}, "disarm": {"json"}, "events": {"follow", "since", "json"},
-		"power status": {"bmc", "protocol", "user", "password-file", "json"}, "power on": nil, "power off": nil, "power soft": nil, "power reset": nil,
-		"power cycle": {"parallel", "stagger", "per-rack", "canary", "max-failures", "resume"},
-		"bootdev get": {"bmc"}, "bootdev set": {"once", "persistent", "bmc"}, "bios get": {"bmc"}, "bios set": {"bmc"}, "bios diff": {"bmc"},
-		"media insert": {"bmc"}, "media eject": {"bmc"}, "inventory": {"bmc", "json"},
-		"storm": nil, "version": {"json"}, "completion bash": nil,
+		"serve": {"plan", "interface", "state", "dhcp", "store"}, "demo": {"nodes", "speed", "fault", "exit"}, "doctor": {"json"},
+		"plan check": {"plan", "json"}, "plan diff": {"plan", "json"}, "plan apply": {"json"}, "plan import": {"json"}, "plan export": {"json"},
+		"image add": {"json"}, "image list": {"json"}, "image show": {"json"}, "image verify": {"json"}, "image remove": nil,
+		"node list": {"json"}, "node show": {"json"}, "node set": {"json"}, "node adopt": {"json"}, "node remove": {"json"},
+		"explain": {"plan", "json"}, "render": {"plan", "as", "secrets"}, "bundle": {"plan"}, "iso build": nil,
+		"export kolla": {"plan", "json"}, "export cephadm": {"plan", "json"}, "export hosts": {"plan", "json"}, "export ansible": {"plan", "json"},
+		"install": {"no-power", "dry-run", "canary", "parallel", "max-failures", "resume", "json"}, "disarm": {"json"},
+		"power status": batch, "power on": batch, "power off": batch, "power soft": batch, "power cycle": batch, "power reset": batch,
+		"bootdev get": bmc, "bootdev set": append([]string{"once", "persistent"}, bmc...), "bios get": bmc, "bios set": bmc, "bios diff": bmc,
+		"media insert": bmc, "media eject": bmc, "inventory": bmc, "console": {"bmc"},
+		"events": {"follow", "since", "json"}, "report": {"json"}, "storm": nil, "backup": nil, "restore": nil, "version": {"json"}, "completion bash": nil,
 	} {
 		c, rest, err := root.Find(strings.Fields(path))
 		if err != nil || len(rest) > 0 {
