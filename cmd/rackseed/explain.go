@@ -371,7 +371,10 @@ func newRenderCommand(g *globals) *cobra.Command {
 	var plan, as, out string
 	var secrets bool
 	write := func(c *cobra.Command, node, text string) error {
-		if g.json && out == "" {
+		switch {
+		case g.json && as == overlayKind:
+			return usageError("an overlay is no text for JSON: write it to a file with -o FILE")
+		case g.json && out == "":
 			return printJSON(c, map[string]string{"node": node, "as": as, "text": text})
 		}
 		return deliver(c, text, out, as)
