@@ -55,7 +55,7 @@ var answerScripts = []string{
 // machines of the demo say.
 var apart = []string{
 	"{}: is {}, planned {}", "CPUs of {}: are {}, planned {}", "not set", "sysctl {}", "there is no disk at all, is the driver of its controller missing?", // scripts of answer files
-	"at {}: {}", "by {}: {}", "{}, through relay {}", "{}, read back: {}", "a viewer", "an operator",
+	"at {}: {}", "by {}: {}", "{}, through relay {}", "{}, read back: {}", "a viewer", "an operator", "ready", "armed",
 	"{} disks match the selector of the system disk, {} is wanted: {}; nothing was written",
 	"package {} does not install: unexpected end of file",
 	"sysctl {} is {}, not {}",

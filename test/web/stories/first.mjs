@@ -15,7 +15,7 @@ await story(async ({page, url}) => {
   await page.waitForURL(/\/start$/);
   await page.getByText('no network interface is chosen yet', {exact: false}).first().waitFor();
   await page.getByRole('button', {name: 'Serve this network'}).waitFor();
-  await page.getByRole('button', {name: 'Look before speaking'}).click();
+  await page.getByRole('button', {name: 'Check this network first'}).click();
   await page.locator('.findings li').first().waitFor();
   assert.ok((await page.locator('.findings li').count()) > 4, 'doctor looked at several things');
 

@@ -65,7 +65,7 @@ await story(async ({page, url}) => {
   }
 
   // shortcuts can be switched off
-  await page.getByLabel('Single keys do things').focus();
+  await page.getByLabel('Keyboard shortcuts of one key').focus();
   await page.keyboard.press('Space');
   await page.evaluate(() => document.activeElement.blur());
   await page.keyboard.press('?');

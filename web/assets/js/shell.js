@@ -8,11 +8,11 @@ import {said} from './lib/said.js';
 import {save, settings} from './lib/settings.js';
 
 const places = [
-  {path: '/', label: () => t('nav.board'), keys: 'g b'},
+  {path: '/', label: () => t('nav.board'), keys: 'g b', below: /^\/nodes\//},
   {path: '/batch', label: () => t('nav.batch'), keys: 'g r'},
-  {path: '/plan', label: () => t('nav.plan'), keys: 'g p'},
+  {path: '/plan', label: () => t('nav.plan'), keys: 'g p', below: /^\/roles$/},
   {path: '/images', label: () => t('nav.images'), keys: 'g i'},
-  {path: '/jobs', label: () => t('nav.jobs'), keys: 'g j'},
+  {path: '/jobs', label: () => t('nav.jobs'), keys: 'g j', below: /^\/jobs\//},
   {path: '/events', label: () => t('nav.events'), keys: 'g e'},
   {path: '/report', label: () => t('nav.report'), keys: 'g h'},
   {path: '/start', label: () => t('nav.start'), keys: 'g s'},
@@ -35,7 +35,7 @@ export function shell(app) {
       h('div.tools', null, line, who,
         h('button.quiet', {type: 'button', onclick: otherLanguage, lang: settings.language === 'zh' ? 'en' : 'zh-CN'}, settings.language === 'zh' ? 'English' : '中文'),
         h('button.quiet', {type: 'button', onclick: otherTheme, 'aria-label': t('settings.theme.switch'), title: t('settings.theme.switch')}, '◐'),
-        h('button.quiet', {type: 'button', onclick: help, 'aria-label': t('help.title'), title: t('help.title')}, '?'),
+        h('button.quiet.keyboard', {type: 'button', onclick: help, 'aria-label': t('help.title'), title: t('help.title')}, '?'),
         h('a.quiet.button', {href: '/settings', 'aria-label': t('nav.settings'), title: t('nav.settings')}, '⚙'))),
     banner, main);
   fill(document.getElementById('app'), frame);
@@ -51,7 +51,7 @@ export function shell(app) {
 
   function connection() {
     const {status, live} = store;
-    setText(site, status?.site ? `${t('app.name')} · ${status.site}` : t('app.name'));
+    fill(site, status?.site ? [h('span.product', null, `${t('app.name')} · `), status.site] : t('app.name'));
     line.className = 'line ' + (live ? 'live' : 'away');
     setText(line, live ? t('line.live') : t('line.away'));
     const note = live ? said(status?.serving?.note || status?.serving?.plan) : t('line.away.long');
@@ -87,8 +87,11 @@ export function shell(app) {
       fill(main, view.element);
       document.title = `${view.title} · ${t('app.name')}`;
       links.forEach((link, i) => {
-        if (places[i].path === path) link.setAttribute('aria-current', 'page');
-        else link.removeAttribute('aria-current');
+        const here = places[i].path === path ? 'page' : places[i].below?.test(path) ? 'true' : '';
+        if (!here) return link.removeAttribute('aria-current');
+        link.setAttribute('aria-current', here);
+        const nav = link.parentElement; // which a phone scrolls
+        nav.scrollLeft = link.offsetLeft - nav.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2;
       });
       if (!moved) return;
       main.focus({preventScroll: true});

@@ -40,9 +40,15 @@ export function person() {
 
 export const by = () => settings.person || 'page';
 
-/** A table with a caption for those who hear it. @param {string} caption @param {string[]} heads @param {any[][]} rows */
+/**
+ * A table with a caption for those who hear it. On a phone each row is a card,
+ * so every cell knows its heading, and the roles stay when the layout changes.
+ * @param {string} caption @param {string[]} heads @param {any[][]} rows
+ */
 export function table(caption, heads, rows) {
+  const cell = (c, i) => (i ? h('td', {role: 'cell', data: {label: heads[i]}}, c) : h('th', {role: 'rowheader', scope: 'row'}, c));
   return h('div.scroll', {tabindex: '0', role: 'region', 'aria-label': caption},
-    h('table', null, h('caption.visually-hidden', null, caption), h('thead', null, h('tr', null, heads.map((x) => h('th', {scope: 'col'}, x)))),
-      h('tbody', null, rows.map((cells) => h('tr', null, cells.map((c, i) => (i ? h('td', null, c) : h('th', {scope: 'row'}, c))))))));
+    h('table', {role: 'table'}, h('caption.visually-hidden', null, caption),
+      h('thead', {role: 'rowgroup'}, h('tr', {role: 'row'}, heads.map((x) => h('th', {role: 'columnheader', scope: 'col'}, x)))),
+      h('tbody', {role: 'rowgroup'}, rows.map((cells) => h('tr', {role: 'row'}, cells.map(cell))))));
 }

@@ -4,6 +4,8 @@ import * as api from '../lib/api.js';
 import {announce, fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox, openDialog} from '../lib/dialog.js';
 import {t} from '../lib/i18n.js';
+import {said} from '../lib/said.js';
+import {stateMark} from '../lib/states.js';
 import {amount, amountOf, by, check, field, person, table} from './form.js';
 import {command, quote} from './shell.js';
 
@@ -19,9 +21,8 @@ export function installDialog(app, selector) {
 
 async function rehearse(app, selector, body, box, close) {
   try {
-    const {nodes} = await api.arm({selector, by: by(), dry_run: true});
-    fill(body, form(app, selector, nodes, close));
-    body.querySelector('input')?.focus();
+    const {results} = await api.startJob({verb: 'install', selector, by: by(), dry_run: true});
+    fill(body, form(app, selector, (results || []).map((r) => ({name: r.target, ...r.data})), close));
   } catch (e) {
     fill(body, box);
     setText(box, e.message || t('error.away'));
@@ -37,7 +38,7 @@ function form(app, selector, nodes, close) {
   const canary = amount(0, nodes.length > 1 ? '1' : '');
   const parallel = amount(1);
   const failures = amount(0);
-  const options = h('div.fields', null, field(t('install.canary'), canary, t('install.canary.hint')), field(t('install.parallel'), parallel),
+  const options = h('div.fields', null, field(t('install.canary'), canary, t('install.canary.hint')), field(t('install.parallel'), parallel, t('install.parallel.hint')),
     field(t('install.failures'), failures, t('install.failures.hint')));
   const why = field(t('action.reason'), reason);
   const line = h('div');
@@ -74,21 +75,14 @@ function form(app, selector, nodes, close) {
   return [
     h('p.warning', null, t('install.wipes', {n: nodes.length})),
     wipeTable(nodes),
-    power.element, options,
-    why, person(),
-    field(t('install.type', {word}), typed, nodes.length === 1 ? t('install.type.one') : t('install.type.many')),
-    line, box,
-    h('div.buttons', null, go, h('button', {type: 'button', onclick: close}, t('dialog.cancel'))),
+    power.element, options, h('div.fields', null, person(), why),
+    h('div.confirm', null, box, h('div.fields', null, field(t('install.type', {word}), typed, nodes.length === 1 ? t('install.type.one') : t('install.type.many')),
+      h('div.buttons', null, go, h('button', {type: 'button', onclick: close}, t('dialog.cancel')))), line),
   ];
 }
 
 /** The machines and the disks that an install may wipe. */
 export function wipeTable(nodes) {
   return table(t('install.list'), [t('machine.name'), t('machine.serial'), t('machine.image'), t('install.disks'), t('machine.state')],
-    nodes.map((n) => [n.name, n.serial || '–', n.image || '–', disks(n), t(`state.${n.state}`)]));
-}
-
-export function disks(n) {
-  const all = (n.disks || []).flatMap((d) => [d.wwn, d.serial, d.by_path, d.model].filter(Boolean));
-  return all.length ? all.join(' ') : t('install.onlydisk');
+    nodes.map((n) => [n.name, n.serial || '–', n.image || '–', (n.wipes || []).map((w) => h('div', null, said(w))), [stateMark(n, t(`state.${n.state}`)), n.warning ? h('p.hint', null, said(n.warning)) : null]]));
 }

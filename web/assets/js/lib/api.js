@@ -84,7 +84,6 @@ export async function nodes() {
 export const select = (selector) => get('/nodes' + query({selector, names: true}));
 export const node = (n) => getIfThere('/nodes/' + name(n));
 export const inventory = (n) => getIfThere(`/nodes/${name(n)}/inventory`);
-export const profile = (n) => get(`/nodes/${name(n)}/profile`);
 export const explain = (who) => get('/explain/' + name(who));
 export const render = async (n, as) => (await request(`/nodes/${name(n)}/render` + query({as}))).text();
 export const timeline = (n) => getIfThere(`/nodes/${name(n)}/timeline`);

@@ -10,7 +10,7 @@ import {t} from './i18n.js';
  * @param {{wide?: boolean, onclose?: () => void}} [o]
  */
 export function openDialog(title, content, o = {}) {
-  const heading = h('h2', {id: 'dialog-title'}, title);
+  const heading = h('h2', {id: 'dialog-title', tabindex: '-1', autofocus: true}, title); // long content is read from its beginning
   const close = () => dialog.close();
   const dialog = h('dialog', {'aria-labelledby': 'dialog-title', class: o.wide ? 'wide' : '', onclose: () => {
     dialog.remove();
@@ -25,9 +25,9 @@ export function openDialog(title, content, o = {}) {
   return dialog;
 }
 
-/** The line that names the command which does the same. */
-export function commandLine(text) {
-  return h('p.command', null, h('span', null, t('action.same')), ' ', h('code', null, text));
+/** The line that names the commands which do the same. @param {...string} texts */
+export function commandLine(...texts) {
+  return h('p.command', null, h('span', null, t('action.same')), texts.map((text) => [' ', h('code', null, text)]));
 }
 
 /** Where a form says what went wrong. */

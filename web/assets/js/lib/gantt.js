@@ -1,59 +1,53 @@
-// Bars of time, as SVG: phases with their marks, one row or many.
-import {fill, h, svg} from './dom.js';
-import {duration, t, time} from './i18n.js';
-import {has} from './i18n.js';
+// Bars of time: phases with their marks, one row or many. Places are shares of
+// the width, so that a picture fits a phone and a wall as it is.
+import {h, svg} from './dom.js';
+import {duration, has, t, time} from './i18n.js';
 import {said} from './said.js';
 
 /**
  * @typedef {{name: string, begin: string, end: string, note?: string}} Phase
  * @typedef {{at: string, source: string, text: string}} Mark
- * @typedef {{label: string, href?: string, phases: Phase[], marks?: Mark[], state?: string}} Row
+ * @typedef {{label: string, href?: string, phases: Phase[], marks?: Mark[]}} Row
  */
 
-const rowHeight = 22;
-const axisHeight = 22;
+const rowHeight = 24; // pixels, as .gantt-names has it
+const axisHeight = 20;
+const many = 12; // rows, above which the axis stands at the top, too
 
 export const phaseName = (name) => (has(`phase.${name}`) ? t(`phase.${name}`) : name);
 
 /**
- * Draws rows on one axis. Where rows begin at different times and are to be
- * compared, align sets each to its own beginning.
- * @param {Row[]} rows @param {{align?: boolean, now: number, label: string, width?: number}} o
+ * Draws rows on one axis.
+ * @param {Row[]} rows @param {{now: number, label: string}} o
  */
 export function gantt(rows, o) {
-  const width = o.width || 960;
-  const labelled = rows.length > 1 || rows[0]?.label;
-  const left = labelled ? 150 : 0;
+  const labelled = rows.some((r) => r.label);
   const spans = rows.map((r) => span(r, o.now));
-  const origin = o.align ? 0 : Math.min(...spans.map((s) => s.begin));
-  const end = Math.max(...spans.map((s) => (o.align ? s.end - s.begin : s.end)));
-  const scale = (width - left - 8) / Math.max(1, end - origin);
-  const height = rows.length * rowHeight + axisHeight;
-  const ticks = axis(end - origin, (width - left) / 110);
-  const drawing = svg('svg.gantt', {viewBox: `0 0 ${width} ${height}`, role: rows.some((r) => r.href) ? 'group' : 'img', 'aria-label': o.label},
-    ticks.filter((at) => left + at * scale < width - 48).map((at) => {
-      const x = left + at * scale;
-      return [svg('line.tick', {x1: x, x2: x, y1: 0, y2: height - axisHeight}),
-        svg('text.axis', {x: x + 3, y: height - 7}, o.align ? duration(at) : time(new Date(origin + at).toISOString()))];
-    }),
-    rows.map((row, i) => drawRow(row, i * rowHeight, (ms) => left + (ms - (o.align ? spans[i].begin : origin)) * scale, o.now)));
-  return h('div.scroll', {tabindex: '0', role: 'region', 'aria-label': o.label}, drawing);
+  const origin = Math.min(...spans.map((s) => s.begin));
+  const length = Math.max(1, ...spans.map((s) => s.end - origin));
+  const x = (ms, from = origin) => `${((100 * (ms - from)) / length).toFixed(3)}%`;
+  const top = rows.length > many ? axisHeight : 0;
+  const height = top + rows.length * rowHeight + axisHeight;
+  const room = document.documentElement.clientWidth - (labelled ? 240 : 80);
+  const drawing = svg('svg.gantt', {height, role: 'img', 'aria-label': o.label},
+    axis(length, Math.max(2, room / 90)).map((at) => [
+      svg('line.tick', {x1: x(origin + at), x2: x(origin + at), y1: top, y2: height - axisHeight}),
+      at / length < 0.94 ? [...(top ? [14] : []), height - 5].map((y) => svg('text.axis', {x: x(origin + at), y, dx: 3}, time(new Date(origin + at).toISOString()))) : null]),
+    rows.map((row, i) => drawRow(row, top + i * rowHeight, x, o.now)));
+  if (!labelled) return drawing;
+  const names = rows.map((r) => h('li', null, r.href ? h('a', {href: r.href, title: r.label}, r.label) : r.label));
+  return h('div.gantt-rows', null, h('ol.gantt-names', {vars: {top: `${top}px`}}, names), drawing);
 }
 
 function drawRow(row, y, x, now) {
-  const label = row.label ? svg('text.label', {x: 0, y: y + 15}, short(row.label)) : null;
   return svg('g', null,
-    label && row.href ? svg('a', {href: row.href, 'aria-label': row.label}, label) : label,
     row.phases.map((p) => {
-      const begin = Date.parse(p.begin);
-      const end = endOf(p, now);
-      const text = `${phaseName(p.name)}: ${duration(end - begin)}${p.note ? ` · ${said(p.note)}` : ''}`;
-      return svg('rect.phase', {x: x(begin), y: y + 3, width: Math.max(1, x(end) - x(begin)), height: rowHeight - 6, rx: 2, 'data-phase': p.name}, svg('title', null, text));
+      const [begin, end] = [Date.parse(p.begin), endOf(p, now)];
+      const text = [row.label, `${phaseName(p.name)}: ${duration(end - begin)}`, said(p.note)].filter(Boolean).join(' · ');
+      return svg('rect.phase', {x: x(begin), y: y + 3, width: x(Math.max(end, begin + 1), begin), height: rowHeight - 6, rx: 2, 'data-phase': p.name}, svg('title', null, text));
     }),
-    (row.marks || []).map((m) => svg('path.mark', {d: `M${x(Date.parse(m.at)).toFixed(1)} ${y + 1}v${rowHeight - 2}`, 'data-source': m.source}, svg('title', null, `${time(m.at)} ${m.text}`))));
+    (row.marks || []).map((m) => svg('line.mark', {x1: x(Date.parse(m.at)), x2: x(Date.parse(m.at)), y1: y, y2: y + rowHeight, 'data-source': m.source}, svg('title', null, `${time(m.at)} ${m.text}`))));
 }
-
-const short = (label) => (label.length > 19 ? '…' + label.slice(-18) : label);
 
 const endOf = (p, now) => (p.end && !p.end.startsWith('0001') ? Date.parse(p.end) : now);
 
@@ -76,9 +70,4 @@ function axis(length, most) {
 /** @param {Iterable<string>} names of the phases that are drawn */
 export function legend(names) {
   return h('ul.legend', {'aria-label': t('gantt.legend')}, [...names].map((n) => h('li', null, h('span.swatch', {data: {phase: n}}), phaseName(n))));
-}
-
-/** Takes the place of a drawing where nothing was recorded. */
-export function notRecorded(box) {
-  return fill(box, h('p.empty', null, t('gantt.none')));
 }

@@ -68,10 +68,11 @@ function zone() {
 /** @type {Map<string, Intl.DateTimeFormat>} */
 const formats = new Map();
 
+/** Dates are 2026-11-22 in both languages: nobody takes the day for the month. */
 function format(kind, options) {
-  const id = [kind, settings.language, zone()].join();
+  const id = [kind, zone()].join();
   let f = formats.get(id);
-  if (!f) formats.set(id, (f = new Intl.DateTimeFormat(locale(), {...options, hourCycle: 'h23', timeZone: zone()})));
+  if (!f) formats.set(id, (f = new Intl.DateTimeFormat('sv-SE', {...options, hourCycle: 'h23', timeZone: zone()})));
   return f;
 }
 

@@ -13,6 +13,7 @@ const underWay = new Set(['armed', 'booting', 'installing']);
  * @property {number} total
  * @property {number} ready
  * @property {number} failed
+ * @property {number} deviates installed, and not as it was intended
  * @property {number} active
  * @property {number} waiting
  * @property {number | undefined} begun ms since the epoch
@@ -61,7 +62,7 @@ function isLatest(job, open, last) {
  * @returns {Run}
  */
 export function runOf(machines, now, job) {
-  const run = {machines, total: machines.length, ready: 0, failed: 0, active: 0, waiting: 0, begun: undefined, left: undefined, over: false};
+  const run = {machines, total: machines.length, ready: 0, failed: 0, deviates: 0, active: 0, waiting: 0, begun: undefined, left: undefined, over: false};
   const took = [];
   const working = [];
   let queued = 0; // their turn has not come
@@ -79,7 +80,7 @@ export function runOf(machines, now, job) {
     else if (m.state === 'armed') {
       run.waiting++;
       working.push(0); // as soon as it asks
-    } else if (m.state === 'installed' && m.ended) run.failed++; // it deviates
+    } else if (m.state === 'installed' && m.ended) run.deviates++;
     else if (m.started && !m.ended) {
       run.active++;
       working.push(now - started);

@@ -1,6 +1,6 @@
 // The states of a machine and the stages of an install, in their order. Go
 // tests compare both lists with pkg/site and pkg/install.
-import {svg} from './dom.js';
+import {h, svg} from './dom.js';
 import {has, t} from './i18n.js';
 
 export const states = ['seen', 'planned', 'armed', 'booting', 'installing', 'installed', 'ready', 'failed', 'held'];
@@ -42,6 +42,9 @@ export function stateText(m) {
   if (m.state === 'installed' && m.deviations?.length) return t('state.deviates', {n: m.deviations.length});
   return stateName(m.state);
 }
+
+/** A state in a line of text: its shape, its colour and its word. @param {Partial<import('./fold.js').Machine>} m */
+export const stateMark = (m, text = stateText(m)) => h('span.state', {data: {state: m.state}}, icon(m.state), ' ', text);
 
 /** How far an install has come, from 0 to 1; undefined where none runs. */
 export function progress(m) {

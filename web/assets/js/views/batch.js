@@ -7,10 +7,12 @@ import {gantt, legend, phaseName} from '../lib/gantt.js';
 import {duration, number, t} from '../lib/i18n.js';
 import {latestRun, median, runOf} from '../lib/run.js';
 import {said} from '../lib/said.js';
+import {mayAct} from '../lib/session.js';
 import {stageName} from '../lib/states.js';
 import {field, table} from '../actions/form.js';
+import {installDialog} from '../actions/install.js';
 import {command, quote} from '../actions/shell.js';
-import {sentence} from './runstrip.js';
+import {runSection} from './runstrip.js';
 
 const drawn = 200; // machines in the picture; the slowest of a bigger batch
 const namedInURL = 100;
@@ -22,7 +24,7 @@ export function batchView(app, _, query) {
   const input = h('input', {type: 'search', value: selector, autocomplete: 'off', spellcheck: 'false', placeholder: t('batch.latest'), onchange: () => app.router.go('/batch' + (input.value.trim() ? '?' + new URLSearchParams({selector: input.value.trim()}) : ''))});
   const problem = h('p.error', {role: 'status'});
   const body = h('div');
-  const element = h('div.page', null, h('h1', null, t('nav.batch')), field(t('board.filter'), input, t('batch.hint')), problem, body);
+  const element = h('div.page.broad', null, h('h1', null, t('nav.batch')), field(t('board.filter'), input, t('batch.hint')), problem, body);
   let shown = 0;
   let shares = [];
 
@@ -34,7 +36,7 @@ export function batchView(app, _, query) {
       setText(problem, '');
       if (!run) return fill(body, h('p.empty', null, t('batch.none')));
       const phases = await recorded(run);
-      if (mine === shown) fill(body, page(run, phases, shares));
+      if (mine === shown) fill(body, page(app, run, phases, shares));
     } catch (e) {
       setText(problem, e.message || t('error.away'));
     }
@@ -73,17 +75,16 @@ export function batchView(app, _, query) {
 }
 
 /**
- * @param {import('../lib/run.js').Run} run @param {Map<string, import('../lib/gantt.js').Phase[]>} recorded
+ * @param {import('../main.js').App} app @param {import('../lib/run.js').Run} run @param {Map<string, import('../lib/gantt.js').Phase[]>} recorded
  * @param {any[]} shares what the recorder says of each phase
  */
-function page(run, recorded, shares) {
+function page(app, run, recorded, shares) {
   const now = Date.now();
   const rows = run.machines.map((m) => ({m, phases: recorded.get(m.name)?.length ? recorded.get(m.name) : whole(m, now)})).filter((r) => r.phases.length);
   rows.sort((a, b) => took(b.phases, now) - took(a.phases, now));
-  const bar = h('progress', {max: run.total || 1, value: run.ready + run.failed, 'aria-label': t('run.title')});
   return [
-    h('section.run', {'aria-label': t('run.title')}, bar, h('p', null, sentence(run))),
-    failures(run),
+    runSection(run),
+    failures(app, run),
     h('section.panel.wide', null, h('h2', null, t('batch.picture')), recorded.size ? null : h('p.hint', null, t('batch.notrecorded')), picture(rows, now)),
     h('div.panels', null, whereTheTimeGoes(rows, shares, now), stragglers(rows, now)),
   ];
@@ -102,7 +103,7 @@ function picture(rows, now) {
   const some = rows.slice(0, drawn);
   const kinds = new Set(some.flatMap((r) => r.phases.map((p) => p.name)));
   return [rows.length > drawn ? h('p.hint', null, t('batch.slowest', {n: drawn})) : null,
-    gantt(some.map(({m, phases}) => ({label: m.name, href: '/nodes/' + encodeURIComponent(m.name), phases, state: m.state})), {now, label: t('batch.picture')}),
+    gantt(some.map(({m, phases}) => ({label: m.name, href: '/nodes/' + encodeURIComponent(m.name), phases})), {now, label: t('batch.picture')}),
     legend(kinds)];
 }
 
@@ -119,9 +120,10 @@ function whereTheTimeGoes(rows, shares, now) {
   const sums = [...lengths].map(([name, list]) => ({name, sum: list.reduce((a, b) => a + b, 0), middle: median(list), most: Math.max(...list)}));
   const total = sums.reduce((a, s) => a + s.sum, 0) || 1;
   sums.sort((a, b) => b.sum - a.sum);
+  const advised = sums.some((s) => notes.get(s.name));
+  const row = (s) => [[h('span.swatch', {data: {phase: s.name}}), phaseName(s.name)], t('unit.percent', {n: number((100 * s.sum) / total)}), duration(s.middle), duration(s.most), ...(advised ? [said(notes.get(s.name)) || ''] : [])];
   return h('section.panel', null, h('h2', null, t('batch.time')),
-    table(t('batch.time'), [t('batch.phase'), t('batch.share'), t('batch.median'), t('batch.longest'), t('batch.shorter')],
-      sums.map((s) => [[h('span.swatch', {data: {phase: s.name}}), phaseName(s.name)], t('unit.percent', {n: number((100 * s.sum) / total)}), duration(s.middle), duration(s.most), said(notes.get(s.name)) || ''])));
+    table(t('batch.time'), [t('batch.phase'), t('batch.share'), t('batch.median'), t('batch.longest'), ...(advised ? [t('batch.shorter')] : [])], sums.map(row)));
 }
 
 /** Machines that take much longer than the one in the middle. */
@@ -131,19 +133,23 @@ function stragglers(rows, now) {
   return h('section.panel', null, h('h2', null, t('batch.stragglers')),
     slow.length ? table(t('batch.stragglers'), [t('machine.name'), t('batch.took'), t('batch.longestphase')], slow.map(({m, phases}) => {
       const worst = [...phases].sort((a, b) => endOf(b, now) - Date.parse(b.begin) - (endOf(a, now) - Date.parse(a.begin)))[0];
-      return [link(m), `${duration(took(phases, now))} (${t('batch.times', {n: number(took(phases, now) / middle, 1)})})`, phaseName(worst.name)];
+      return [link(m), `${duration(took(phases, now))} · ${t('batch.times', {n: number(took(phases, now) / middle, 1)})}`, phaseName(worst.name)];
     })) : h('p.empty', null, t('batch.nostragglers')));
 }
 
 const link = (m) => h('a', {href: '/nodes/' + encodeURIComponent(m.name)}, m.name);
 
-function failures(run) {
+/** @param {import('../main.js').App} app @param {import('../lib/run.js').Run} run */
+function failures(app, run) {
   const groups = causes(run.machines);
   if (!groups.length) return null;
-  return h('section.panel.wide.bad', null, h('h2', null, t('batch.failures')), groups.map((g) => h('div.cause', null,
+  const selector = (g) => g.machines.map((m) => m.name).join(',');
+  return h('section.panel.wide.bad', null, h('h2', null, t('batch.failures')), h('div.causes', null, groups.map((g) => h('div.cause', null,
     h('h3', null, t('batch.cause', {n: g.machines.length, stage: g.stage ? stageName(g.stage) : t('state.held')})),
     h('p', null, coded(said(g.reason))), h('p.fix', null, h('strong', null, t('batch.fix')), ' ', coded(said(g.fix) || t('machine.retry'))),
-    h('p', null, g.machines.flatMap((m, i) => [i ? ', ' : '', link(m)])), commandLine(command('install', quote(g.machines.map((m) => m.name).join(',')))))));
+    h('p.machines', null, g.machines.flatMap((m, i) => [i ? ', ' : '', link(m)])),
+    mayAct() ? h('div.buttons', null, h('button', {type: 'button', onclick: () => installDialog(app, selector(g))}, t('action.again'))) : null,
+    commandLine(command('install', quote(selector(g))))))));
 }
 
 /**

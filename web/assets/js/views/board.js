@@ -9,6 +9,8 @@ import {arrange} from './racks.js';
 import {RackElement} from './rack.js';
 import {filterBox} from './filter.js';
 
+const few = 4; // racks that get more room than one of many
+
 /** @param {import('../main.js').App} app @param {Record<string, string>} _ @param {URLSearchParams} query */
 export function boardView(app, _, query) {
   const {store} = app;
@@ -109,6 +111,9 @@ export function boardView(app, _, query) {
       if (place !== rack.element) wall.insertBefore(rack.element, place);
       before = rack.element;
     }
+    const full = list.filter((r) => r.kind === 'rack').length;
+    wall.classList.toggle('few', full > 0 && full <= few);
+    wall.style.setProperty('--few', String(full));
     empty.hidden = list.length > 0;
     setText(empty, !store.loaded ? t('board.loading') : store.nodes.size ? t('board.nomatch') : t('board.none'));
     count();

@@ -10,12 +10,12 @@ const again = 2000; // ms: a selector of states is asked again while states chan
 export function filterBox(app, first, changed) {
   const problem = h('p.error', {id: 'filter-problem', role: 'status'});
   const input = h('input', {
-    type: 'search', id: 'filter', autocomplete: 'off', spellcheck: 'false', 'aria-describedby': 'filter-problem', placeholder: t('board.filter.example'), value: first,
+    type: 'search', id: 'filter', autocomplete: 'off', spellcheck: 'false', 'aria-describedby': 'filter-hint filter-problem', placeholder: t('board.filter.example'), value: first,
     oninput: () => { clearTimeout(timer); timer = setTimeout(ask, typed); },
     onkeydown: (e) => { if (e.key === 'Escape' && input.value) { input.value = ''; ask(); e.stopPropagation(); } else if (e.key === 'Enter') ask(); },
   });
   const box = {
-    element: h('div.filter', {role: 'search'}, h('label', {for: 'filter'}, t('board.filter')), input, problem),
+    element: h('div.filter', {role: 'search'}, h('label', {for: 'filter'}, t('board.filter'), ' ', h('span.hint', {id: 'filter-hint'}, t('board.filter.hint'))), input, problem),
     text: '',
     /** @type {Set<string> | undefined} the machines that it leaves; undefined is all */
     names: undefined,

@@ -4,6 +4,7 @@ import {fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox, openDialog} from '../lib/dialog.js';
 import {bytes, dateTime, duration, number, t} from '../lib/i18n.js';
 import {lookingOn, mayAct} from '../lib/session.js';
+import {distroName} from '../lib/names.js';
 import {said} from '../lib/said.js';
 import {field, table} from '../actions/form.js';
 import {command, quote} from '../actions/shell.js';
@@ -20,7 +21,7 @@ export function imagesView(app) {
     try {
       const images = await api.images();
       fill(list, images.length ? table(t('nav.images'), [t('machine.name'), t('images.distro'), t('images.arch'), t('images.size'), t('images.digest'), t('images.added'), t('action.label')],
-        images.map((i) => [i.name, `${i.distro} ${i.version}`, i.arch, bytes(i.size), h('code', {title: i.digest}, i.digest.slice(0, 16) + '…'), dateTime(i.added), doTo(i)])) : h('p.empty', null, t('images.none')));
+        images.map((i) => [i.name, `${distroName(i.distro)} ${i.version}`, i.arch, bytes(i.size), h('code', {title: i.digest}, i.digest.slice(0, 16) + '…'), dateTime(i.added), doTo(i)])) : h('p.empty', null, t('images.none')));
     } catch (e) {
       setText(box, e.message || t('error.away'));
     }
@@ -95,7 +96,7 @@ export function uploadBox(done) {
   function finish(result) {
     if (result?.image) {
       const i = result.image;
-      setText(status, [t('images.isthere', {name: i.name, distro: `${i.distro} ${i.version}`, arch: i.arch, digest: i.digest}), ...(i.warnings || []).map(said)].join(' '));
+      setText(status, [t('images.isthere', {name: i.name, distro: `${distroName(i.distro)} ${i.version}`, arch: i.arch, digest: i.digest}), ...(i.warnings || []).map(said)].join(' '));
       status.className = 'good';
       done();
       return;

@@ -4,7 +4,9 @@ import {coded, fill, h, perFrame, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
 import {dateTime, duration, t} from '../lib/i18n.js';
 import {mayAct} from '../lib/session.js';
+import {messageText, named, verbName} from '../lib/names.js';
 import {said} from '../lib/said.js';
+import {icon} from '../lib/states.js';
 import {by, table} from '../actions/form.js';
 import {command, quote} from '../actions/shell.js';
 
@@ -31,7 +33,7 @@ export function jobsView(app) {
       setText(box, '');
       fill(body, list.length
         ? table(t('nav.jobs'), [t('jobs.id'), t('jobs.what'), t('jobs.by'), t('jobs.begun'), t('machine.state'), t('jobs.done'), t('jobs.failed')],
-          list.map((j) => [h('a', {href: '/jobs/' + encodeURIComponent(j.id)}, j.id), what(j), j.by || '–', dateTime(j.queued), jobState(j), `${j.ok}/${j.total}`, j.failed]))
+          list.map((j) => [h('a', {href: '/jobs/' + encodeURIComponent(j.id)}, j.id), named('span', what(j), whatText(j)), j.by || '–', dateTime(j.queued), jobState(j), t('jobs.of', {n: j.ok, total: j.total}), j.failed ? h('strong.failures', null, t('unit.number', {n: j.failed})) : '–']))
         : h('p.empty', null, t('jobs.none')), commandLine(command('job', 'list')));
     } catch (e) {
       setText(box, e.message || t('error.away'));
@@ -43,6 +45,7 @@ export function jobsView(app) {
 }
 
 const what = (j) => [j.verb, ...(j.args || [])].join(' ');
+const whatText = (j) => [verbName(j.verb), ...(j.args || [])].join(' ');
 const jobState = (j) => (j.state === 'running' ? t('jobs.running') : j.reason ? t('jobs.stopped', {reason: said(j.reason)}) : t('jobs.ended'));
 
 /** @param {import('../main.js').App} app @param {{id: string}} params */
@@ -68,13 +71,13 @@ export function jobView(app, {id}) {
     const cancel = actButton(t('jobs.cancel'), async () => { await api.cancelJob(id); await load(); }, {kind: 'plain', box});
     const resume = actButton(t('jobs.resume'), async () => { const next = await api.startJob({resume: id, verb: job.verb, by: by()}); app.router.go('/jobs/' + encodeURIComponent(next.id)); }, {kind: 'plain', box});
     return [
-      h('p.lead', null, h('strong', null, what(job)), ` · ${jobState(job)} · ${t('jobs.sum', {ok: job.ok, failed: job.failed, n: job.total})}`),
-      h('progress', {max: job.total || 1, value: job.ok + job.failed, 'aria-label': t('jobs.progress')}),
+      h('p.lead', null, named('strong', what(job), whatText(job)), ` · ${jobState(job)} · ${t('jobs.sum', {ok: job.ok, failed: job.failed, n: job.total})}`),
+      progressOf(job),
       mayAct() ? h('div.buttons', null, job.state === 'running' ? cancel : null, job.state !== 'running' && job.ok < job.total ? resume : null) : null,
       commandLine(job.state === 'running' ? command('job', 'show', quote(id)) : command(...what(job).split(' '), `--resume ${quote(id)}`)),
       table(t('jobs.results'), [t('machine.name'), t('machine.state'), t('jobs.message'), t('jobs.fix'), t('jobs.took')],
-        (job.results || []).map((r) => [h('a', {href: '/nodes/' + encodeURIComponent(r.target)}, r.target), h('span.phase', {data: {phase: r.phase}}, phaseName(r.phase)),
-          [coded(said(r.message) || data(r.data)), r.steps?.length ? steps(r.steps) : null], coded(said(r.fix)), r.seconds ? duration(r.seconds * 1000) : '']))];
+        [...(job.results || [])].sort((a, b) => rank(a) - rank(b)).map((r) => [h('a', {href: '/nodes/' + encodeURIComponent(r.target)}, r.target), phaseMark(r.phase),
+          happened(r), coded(said(r.fix)), r.seconds ? duration(r.seconds * 1000) : '']))];
   }
   const close = whenJobsChange(app, load);
   load();
@@ -83,7 +86,22 @@ export function jobView(app, {id}) {
 
 const phaseName = (phase) => t(`phase.job.${phase.replace(' ', '-')}`);
 
-const steps = (list) => h('details', null, h('summary', null, t('jobs.steps', {n: list.length})),
+/** What needs somebody stands first, then what goes on. */
+const order = ['failed', 'retrying', 'running', 'not started', 'waiting', 'done'];
+const rank = (r) => order.indexOf(r.phase);
+
+const stateOf = {done: 'ready', failed: 'failed', running: 'installing', retrying: 'held'};
+const phaseMark = (phase) => h('span.state', {data: {state: stateOf[phase] || 'planned'}}, icon(stateOf[phase] || 'planned'), ' ', phaseName(phase));
+
+const progressOf = (job) => h('div.meter', {role: 'progressbar', 'aria-label': t('jobs.progress'), 'aria-valuemin': 0, 'aria-valuemax': job.total, 'aria-valuenow': job.ok + job.failed},
+  [['ready', job.ok], ['failed', job.failed], ['planned', job.total - job.ok - job.failed]].filter(([, n]) => n > 0).map(([state, n]) => h('span', {data: {state}, vars: {n}})));
+
+function happened(r) {
+  const text = coded(messageText(r.message) || data(r.data));
+  return r.steps?.length ? steps(text, r.steps) : text;
+}
+
+const steps = (text, list) => h('details', null, h('summary', null, text, ' ', h('span.hint', null, t('jobs.steps', {n: list.length}))),
   h('ol', null, list.map((s) => h('li', null, said(s.what), s.error ? `: ${said(s.error)}` : ''))));
 
 /** What was read, in a line. */

@@ -24,11 +24,12 @@ export function machineView(app, {name}) {
   const why = h('div.why', {role: 'status'});
   const actions = h('div.actions', {role: 'group', 'aria-label': t('action.label')});
   const log = logPanel(app, name);
-  const panels = [explainPanel(name), timelinePanel(name), identityPanel(name), inventoryPanel(name), bmcPanel(app, name), answerPanel(name)];
-  const element = h('div.page.machine', null,
+  const [explain, timeline, identity, inventory, bmc, answer] = [explainPanel(name), timelinePanel(name), identityPanel(name), inventoryPanel(name), bmcPanel(app, name), answerPanel(name)];
+  const panels = [explain, timeline, identity, inventory, bmc, answer];
+  const element = h('div.page.broad.machine', null,
     h('nav.crumbs', {'aria-label': t('machine.where')}, h('a', {href: '/'}, t('nav.board')), ' / ', h('span', {'aria-current': 'page'}, name)),
     h('div.machine-head', null, h('h1', null, name), badge), why, actions,
-    h('div.panels', null, panels[0].element, log.element, panels[1].element, h('div.stack', null, panels[2].element, panels[4].element), panels[3].element, panels[5].element));
+    timeline.element, h('div.panels', null, h('div.stack', null, explain.element, identity.element, bmc.element), h('div.stack.apart', null, log.element, inventory.element), answer.element));
 
   function head() {
     const m = store.nodes.get(name);

@@ -27,11 +27,11 @@ export function planView(app) {
 
   const open = dropZone(t('plan.open'), '.yaml,.yml', async (file) => load(await file.text()));
   const take = dropZone(t('plan.sheet'), '.xlsx,.csv', (file) => importSheet(file));
-  const element = h('div.page', null, h('h1', null, t('nav.plan')), h('p.lead', null, t('plan.about')),
-    h('p', null, h('a', {href: '/roles'}, t('roles.title'))), h('div.drops', null, open, take), sheet,
-    h('div.edit', null, numbers, editor), findings, box, person(),
-    h('div.buttons', null, look, apply, h('a.button', {href: '/api/v1/plan', download: 'plan.yaml'}, t('plan.download'))),
-    commandLine(command('plan', 'check', 'plan.yaml')), commandLine(command('plan', 'apply', 'plan.yaml')));
+  const element = h('div.page.broad', null,
+    h('div.page-head', null, h('h1', null, t('nav.plan')), h('div.buttons', null, h('a.button', {href: '/roles'}, t('roles.title')), h('a.button', {href: '/api/v1/plan', download: 'plan.yaml'}, t('plan.download')))),
+    h('p.lead', null, t('plan.about')), h('div.drops', null, open, take), sheet,
+    h('div.beside', null, h('div.edit', null, numbers, editor),
+      h('div.judgement', null, findings, box, person(), h('div.buttons', null, look, apply), commandLine(command('plan', 'check', 'plan.yaml'), command('plan', 'apply', 'plan.yaml')))));
 
   function load(text) {
     editor.value = text;

@@ -26,7 +26,8 @@ export class RackElement {
     this.summary = h('p.rack-summary');
     this.share = h('div.share', {'aria-hidden': 'true'});
     this.heading = h('h2');
-    this.element = h('section.rack', {data: {rack: id}}, this.heading, this.summary, this.share, this.list);
+    this.amount = h('span.rack-size');
+    this.element = h('section.rack', {data: {rack: id}}, h('header', null, this.heading, this.amount), this.summary, this.share, this.list);
     this.title = title;
   }
 
@@ -140,7 +141,9 @@ export class RackElement {
     const found = new Map();
     for (const m of this.#rack.machines) found.set(m.state, (found.get(m.state) || 0) + 1);
     const here = states.filter((s) => found.has(s));
-    setText(this.summary, [t('unit.machines', {n: this.#rack.machines.length}), ...here.map((s) => t('board.some', {n: found.get(s), state: stateName(s)}))].join(' · '));
+    setText(this.amount, t('unit.machines', {n: this.#rack.machines.length}));
+    setText(this.summary, here.map((s) => t('board.some', {n: found.get(s), state: stateName(s)})).join(' · '));
+    if (this.summary.title !== this.summary.textContent) this.summary.title = this.summary.textContent;
     fill(this.share, here.map((s) => h('span', {data: {state: s}, vars: {n: found.get(s)}})));
   }
 }

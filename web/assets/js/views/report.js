@@ -4,7 +4,7 @@ import {fill, h, setText} from '../lib/dom.js';
 import {commandLine, errorBox} from '../lib/dialog.js';
 import {dateTime, t} from '../lib/i18n.js';
 import {settings} from '../lib/settings.js';
-import {states, stateName, stateText} from '../lib/states.js';
+import {stateMark, states, stateName} from '../lib/states.js';
 import {table} from '../actions/form.js';
 import {command} from '../actions/shell.js';
 
@@ -15,7 +15,7 @@ export function reportView(app) {
   const {store} = app;
   const body = h('div');
   const box = errorBox();
-  const element = h('div.page', null, h('h1', null, t('nav.report')), h('p.lead', null, t('report.about')),
+  const element = h('div.page.broad', null, h('h1', null, t('nav.report')), h('p.lead', null, t('report.about')),
     h('div.buttons.noprint', null, ['html', 'xlsx', 'json'].map((f) => h('a.button', {href: `/api/v1/report?format=${f}&lang=${settings.language}`, download: `report.${f}`}, t('report.download', {format: f.toUpperCase()}))),
       h('button', {type: 'button', onclick: () => print()}, t('report.print'))),
     h('div.noprint', null, commandLine(command('report', `-o report.html --lang ${settings.language}`))),
@@ -36,7 +36,7 @@ export function reportView(app) {
     const machines = [...store.nodes.values()].filter((m) => m.state !== 'seen').sort((a, b) => (a.name < b.name ? -1 : 1));
     fill(body, h('p', null, states.map((s) => [s, machines.filter((m) => m.state === s).length]).filter(([, n]) => n).map(([s, n]) => t('board.some', {n, state: stateName(s)})).join(' · ')),
       machines.length <= 2000 ? table(t('nav.report'), [t('machine.name'), t('machine.role'), t('machine.rack'), t('machine.serial'), t('machine.macs'), t('machine.addresses'), t('machine.image'), t('machine.state'), t('machine.ended')],
-        machines.map((m) => [h('a', {href: '/nodes/' + encodeURIComponent(m.name)}, m.name), m.role, [m.rack, m.u && t('board.unit', {u: m.u})].filter(Boolean).join(' '), m.serial, (m.macs || []).join(' '), Object.values(m.addresses || {}).join(' '), m.image, stateText(m), dateTime(m.ended)])) : h('p', null, t('report.big')));
+        machines.map((m) => [h('a', {href: '/nodes/' + encodeURIComponent(m.name)}, m.name), m.role, [m.rack, m.u && t('board.unit', {u: m.u})].filter(Boolean).join(' '), m.serial, (m.macs || []).join(' '), Object.values(m.addresses || {}).join(' '), m.image, stateMark(m), dateTime(m.ended)])) : h('p', null, t('report.big')));
   }
 
   let timer = 0;

@@ -72,7 +72,7 @@ function form(app, role, done) {
       done();
     }, {box: problem, disabled: !usable});
     apply.disabled = !usable;
-    preview.append(person(), problem, h('div.buttons', null, apply), commandLine(command('plan', 'diff', 'plan.yaml')), commandLine(command('plan', 'apply', 'plan.yaml')));
+    preview.append(person(), problem, h('div.buttons', null, apply), commandLine(command('plan', 'diff', 'plan.yaml'), command('plan', 'apply', 'plan.yaml')));
   }
 
   return [

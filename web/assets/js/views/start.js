@@ -42,7 +42,7 @@ export function startView(app) {
 
 function step(title, ...content) {
   const tick = h('span.tick');
-  const element = h('li', null, h('h2', null, title, ' ', tick), content);
+  const element = h('li', null, h('h2', null, title, ' ', tick), h('div', null, content));
   return {element, done(yes) {
     element.classList.toggle('done', yes);
     setText(tick, yes ? t('start.done') : '');
@@ -71,7 +71,8 @@ function wireStep() {
   s.show = (status) => {
     serve.hidden = !status.serving?.waiting;
     const list = status.serving?.links || [];
-    setText(serving, said(status.serving?.note) || t('start.serving', {mode: status.serving?.dhcp || '–', on: (status.serving?.interfaces || []).join(', ') || '–'}));
+    serving.hidden = Boolean(status.serving?.note); // the banner says it
+    setText(serving, t('start.serving', {mode: status.serving?.dhcp || '–', on: (status.serving?.interfaces || []).join(', ') || '–'}));
     if (JSON.stringify(list) === known) return;
     known = JSON.stringify(list);
     const served = status.serving?.interfaces?.[0] || '';
@@ -80,7 +81,7 @@ function wireStep() {
     update();
   };
   function update() {
-    fill(line, commandLine(command('doctor', wires.value && `--interface ${wires.value}`)), commandLine(command('serve', `--interface ${wires.value || 'NAME'}`)));
+    fill(line, commandLine(command('doctor', wires.value && `--interface ${wires.value}`), command('serve', `--interface ${wires.value || 'NAME'}`)));
   }
   update();
   return s;

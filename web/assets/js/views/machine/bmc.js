@@ -35,6 +35,6 @@ export function bmcPanel(app, name) {
   const p = panel(t('bmc.title'), async () => undefined);
   p.body.append(...(mayAct() ? [h('p.hint', null, t('bmc.about')), h('div.buttons', null,
     ask(t('bmc.power'), 'power', ['status']), ask(t('bmc.boot'), 'bootdev', ['get']), ask(t('bmc.inventory'), 'inventory', []))] : [lookingOn()]),
-  box, answers, commandLine(command('power', 'status', quote(name))), commandLine(command('console', quote(name))));
+  box, answers, commandLine(command('power', 'status', quote(name)), command('console', quote(name))));
   return p;
 }

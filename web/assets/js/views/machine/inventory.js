@@ -3,6 +3,7 @@ import * as api from '../../lib/api.js';
 import {h} from '../../lib/dom.js';
 import {commandLine} from '../../lib/dialog.js';
 import {bytes, dateTime, has, t} from '../../lib/i18n.js';
+import {sourceName} from '../../lib/names.js';
 import {table} from '../../actions/form.js';
 import {command, quote} from '../../actions/shell.js';
 import {panel} from './panel.js';
@@ -14,7 +15,7 @@ export function inventoryPanel(name) {
     const look = commandLine(command('inventory', quote(name)));
     if (!found?.found) return [h('p.empty', null, t('inventory.none')), look];
     return [
-      h('p.hint', null, t('inventory.from', {source: found.found.source, at: dateTime(found.found.at)})),
+      h('p.hint', null, t('inventory.from', {source: sourceName(found.found.source), at: dateTime(found.found.at)})),
       table(t('inventory.title'), [t('inventory.what'), t('inventory.planned'), t('inventory.found')], compare(found.planned || {}, found.found)), look];
   });
 }
@@ -27,8 +28,10 @@ function compare(planned, found) {
     [t('inventory.health'), undefined, found.health], ...hardware(planned.hardware || {}, found.hardware || {}),
     ...(found.nics || []).map((n) => [n.name || t('inventory.nic'), plannedNIC(planned, n), [n.mac, n.link, n.speed && t('inventory.speed', {n: n.speed}), n.neighbour?.switch && `${n.neighbour.switch} ${n.neighbour.port || ''}`].filter(Boolean).join(' ')]),
   ];
-  return rows.filter(([, p, f]) => p || f).map(([what, p, f]) => [what, p || '–', differs(p, f) ? h('strong.differs', null, f || t('inventory.missing')) : f || '–']);
+  return rows.filter(([, p, f]) => p || f).map(([what, p, f]) => [what, lines(p) || '–', differs(p, f) ? h('strong.differs', null, lines(f) || t('inventory.missing')) : p && p === f ? h('span.same', null, t('inventory.same')) : lines(f) || '–']);
 }
+/** Several of a kind, each on its line. */
+const lines = (value) => (Array.isArray(value) ? value.map((v) => h('div', null, v)) : value);
 
 const differs = (p, f) => Boolean(p) && String(p).toLowerCase() !== String(f || '').toLowerCase() && !String(f || '').toLowerCase().includes(String(p).toLowerCase());
 
@@ -42,7 +45,7 @@ function hardware(planned, found) {
 
 function figure(key, value) {
   if (value === undefined || value === null) return undefined;
-  if (Array.isArray(value)) return value.map((v) => (typeof v === 'object' ? Object.values(v).filter((x) => typeof x !== 'object').map((x) => (typeof x === 'number' && x > 1e6 ? bytes(x) : x)).join(' ') : v)).join('; ');
+  if (Array.isArray(value)) return value.map((v) => (typeof v === 'object' ? Object.values(v).filter((x) => typeof x !== 'object').map((x) => (typeof x === 'number' && x > 1e6 ? bytes(x) : x)).join(' ') : String(v)));
   if (typeof value === 'object') return Object.entries(value).map(([k, v]) => `${k} ${v}`).join(', ');
   if (typeof value === 'number' && /bytes|memory|size/.test(key) && value > 1e6) return bytes(value);
   return String(value);

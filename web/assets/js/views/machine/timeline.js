@@ -4,6 +4,7 @@ import {coded, h} from '../../lib/dom.js';
 import {commandLine} from '../../lib/dialog.js';
 import {gantt, legend, phaseName} from '../../lib/gantt.js';
 import {duration, t, time} from '../../lib/i18n.js';
+import {named, sourceName, whatName} from '../../lib/names.js';
 import {mayAct} from '../../lib/session.js';
 import {said} from '../../lib/said.js';
 import {command, quote} from '../../actions/shell.js';
@@ -26,12 +27,12 @@ export function timelinePanel(name) {
       causes(line.findings || []),
       line.attempt && mayAct() ? h('p', null, h('a', {href: `/api/v1/nodes/${encodeURIComponent(name)}/pcap?attempt=${line.attempt}`, download: `${name}.pcap`}, t('timeline.pcap'))) : null,
       h('details', null, h('summary', null, t('timeline.entries', {n: entries.length})),
-        h('ol.log', null, entries.slice(-shown).reverse().map((e) => h('li', null, h('time', {datetime: e.at}, time(e.at)), h('span.source', {data: {source: e.source}}, e.source), h('span.said', null, entryText(e)))))),
+        h('ol.log', null, entries.slice(-shown).reverse().map((e) => h('li', null, h('time', {datetime: e.at}, time(e.at)), named('span.source', e.source, sourceName(e.source)), h('span.said', null, entryText(e)))))),
       same];
   }, {wide: true});
 }
 
-const entryText = (e) => [e.what, ['syslog', 'console'].includes(e.source) ? e.detail : said(e.detail), said(e.cause)].filter(Boolean).join(' · ');
+const entryText = (e) => [['syslog', 'console'].includes(e.source) ? '' : whatName(e), ['syslog', 'console'].includes(e.source) ? e.detail : said(e.detail), said(e.cause)].filter(Boolean).join(' · ');
 
 const inside = (mark, phases) => mark.at >= phases[0].begin && (phases.at(-1).end.startsWith('0001') || mark.at <= phases.at(-1).end);
 
