@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/rackseed/rackseed/pkg/profile"
 )
@@ -23,7 +24,7 @@ const (
 func mebibytes(bytes int64) int64 { return (bytes + 1<<20 - 1) >> 20 }
 
 // volumeName is what device mapper, md and both installers all take.
-var volumeName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
+var volumeName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`) })
 
 // checkLayout refuses a layout that an installer would take for another one.
 func checkLayout(l profile.Layout) error {
@@ -36,7 +37,7 @@ func checkLayout(l profile.Layout) error {
 	names, mounts, growing := map[string]bool{"swap": l.Swap > 0}, map[string]bool{}, 0
 	for _, v := range l.Volumes {
 		switch {
-		case !volumeName.MatchString(v.Name):
+		case !volumeName().MatchString(v.Name):
 			return fmt.Errorf("layout: %q is not a name of a volume: use lower-case letters, digits and _", v.Name)
 		case names[v.Name]:
 			return fmt.Errorf("layout: two volumes are named %s", v.Name)

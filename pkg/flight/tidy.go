@@ -99,9 +99,13 @@ func printable(text string, limit int) string {
 const masked = "***"
 
 var (
-	tokenInURL   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/(?:answer|report|discover/[^/\s]+/[^/\s]+)/)[^/\s"']{8,}`) })
+	tokenInURL = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(/(?:answer|report|discover/[^/\s]+/[^/\s]+)/)[^/\s"']{8,}`)
+	})
 	cryptHash    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s"':,]+`) })
-	passwordText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)(pass(?:word|wd|phrase)?|secret|token|auth-key)("?\s*[=:]\s*|\s+(?:is|--\S+)\s+)("[^"]*"|'[^']*'|\S+)`) })
+	passwordText = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)(pass(?:word|wd|phrase)?|secret|token|auth-key)("?\s*[=:]\s*|\s+(?:is|--\S+)\s+)("[^"]*"|'[^']*'|\S+)`)
+	})
 	rootPassword = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)(rootpw\s+(?:--\S+\s+)*)(\S+)`) })
 )
 

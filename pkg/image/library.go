@@ -322,6 +322,6 @@ func (l *Library) dropBootFiles() error {
 	return nil
 }
 
-var hexDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var hexDigest = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{64}$`) })
 
-func isHex(s string) bool { return hexDigest.MatchString(s) }
+func isHex(s string) bool { return hexDigest().MatchString(s) }

@@ -41,7 +41,7 @@ type Operators struct {
 	mu   sync.Mutex
 }
 
-var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,31}$`)
+var nameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,31}$`) })
 
 // List gives the operators by name; none when there is no file.
 func (o *Operators) List() ([]Operator, error) {
@@ -68,7 +68,7 @@ func (o *Operators) List() ([]Operator, error) {
 
 // Set adds an operator, or changes one.
 func (o *Operators) Set(name string, role Role, password string) error {
-	if !nameForm.MatchString(name) {
+	if !nameForm().MatchString(name) {
 		return fmt.Errorf("%q is no name of an operator: small letters, digits, dots and hyphens, at most 32", name)
 	}
 	if role != Viewer && role != Admin {

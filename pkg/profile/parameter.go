@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Type is the type of a parameter.
@@ -33,11 +34,11 @@ type Declaration struct {
 	Reason  `yaml:",inline"`
 }
 
-var parameterName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+var parameterName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`) })
 
 func (d Declaration) check(name string) error {
 	switch {
-	case !parameterName.MatchString(name):
+	case !parameterName().MatchString(name):
 		return fmt.Errorf("parameter %q: use lower-case letters, digits and _", name)
 	case !slices.Contains([]Type{Integer, Decimal, Boolean, Text, Size, List}, d.Type):
 		return fmt.Errorf("parameter %s has type %q: use integer, number, boolean, string, size or list", name, d.Type)

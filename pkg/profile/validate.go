@@ -53,7 +53,7 @@ func (p *Profile) check() error {
 		}
 	}
 	for _, d := range p.Derived {
-		if !parameterName.MatchString(strings.TrimPrefix(d.Key, "-")) {
+		if !parameterName().MatchString(strings.TrimPrefix(d.Key, "-")) {
 			return fmt.Errorf("%s: derived: %q: use lower-case letters, digits and _", d.From, d.Key)
 		}
 	}

@@ -9,19 +9,23 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // cryptHash matches crypt(5) hashes of methods that an installer accepts:
-// SHA-512, SHA-256 and yescrypt.
-var cryptHash = regexp.MustCompile(`^(\$6\$(rounds=[0-9]+\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}` +
-	`|\$5\$(rounds=[0-9]+\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{43}` +
-	`|\$y\$[./0-9A-Za-z]+\$[./0-9A-Za-z]{0,86}\$[./0-9A-Za-z]{43})$`)
+// SHA-512, SHA-256 and yescrypt. Counted repetitions are dear to compile, and
+// most commands match none.
+var cryptHash = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(\$6\$(rounds=[0-9]+\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}` +
+		`|\$5\$(rounds=[0-9]+\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{43}` +
+		`|\$y\$[./0-9A-Za-z]+\$[./0-9A-Za-z]{0,86}\$[./0-9A-Za-z]{43})$`)
+})
 
 // ValidRoot reports whether s may stand as Access.Root: nothing, RootLocked, a
 // crypt hash or a sealed value. Plain text may not.
 func ValidRoot(s Secret) bool {
 	v := s.Reveal()
-	return v == "" || v == RootLocked || s.Sealed() || cryptHash.MatchString(v)
+	return v == "" || v == RootLocked || s.Sealed() || cryptHash().MatchString(v)
 }
 
 // JunkSerial reports a serial number that firmware makers left as it was in

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/rackseed/rackseed/pkg/site"
 )
@@ -21,7 +22,7 @@ type pending struct {
 
 var (
 	sums         = regexp.MustCompile(`^(合计|总计|小计|总数|total|sum)\b?[:：]?`)
-	hostnameForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$`)
+	hostnameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$`) })
 	excelError   = regexp.MustCompile(`^#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!)`)
 )
 
@@ -233,7 +234,7 @@ func hostname(text string) (string, *problem) {
 	if strings.Contains(name, "_") {
 		return "", &problem{"hostname-malformed", fmt.Sprintf("%q has an underscore, which a host name cannot have", text), "write " + strings.ReplaceAll(name, "_", "-")}
 	}
-	if !hostnameForm.MatchString(name) {
+	if !hostnameForm().MatchString(name) {
 		return "", &problem{"hostname-malformed", fmt.Sprintf("%q is not a host name", text), "use letters, digits and hyphens"}
 	}
 	return name, nil
