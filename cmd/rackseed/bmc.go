@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -213,6 +214,8 @@ func (v *jobView) follow(targets []view.JobResult, changes <-chan view.JobChange
 		defer t.Stop()
 		tick = t.C
 	}
+	lines := bufio.NewWriter(v.out)
+	defer func() { _ = lines.Flush() }()
 	for {
 		select {
 		case ch, ok := <-changes:
@@ -226,7 +229,10 @@ func (v *jobView) follow(targets []view.JobResult, changes <-chan view.JobChange
 				v.board.apply(ch)
 			}
 			if v.lines {
-				fmt.Fprintf(v.out, "%s  %-11s  %s\n", ch.Target, ch.Phase, ch.What)
+				fmt.Fprintf(lines, "%s  %-11s  %s\n", ch.Target, ch.Phase, ch.What)
+			}
+			if len(changes) == 0 {
+				_ = lines.Flush() // with the lines that came together
 			}
 		case <-tick:
 			v.board.draw(v.c.ErrOrStderr())

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,8 +24,10 @@ type fileVault struct {
 	dir   string
 	given site.Secret // to set, in place of one of its own for each
 
-	mu  sync.Mutex
-	box *seal.Box
+	mu   sync.Mutex
+	box  *seal.Box
+	file fs.FileInfo     // as it was read last; nil before
+	all  map[string]kept // in it
 }
 
 // kept is what is on record of one BMC.
@@ -37,18 +40,28 @@ type kept struct {
 
 func (v *fileVault) path() string { return filepath.Join(v.dir, "bmc-passwords.json") }
 
+// read gives what is on record, which is not to be changed. The file is read
+// once for a rack, and again when another command has replaced it.
 func (v *fileVault) read() (map[string]kept, error) {
-	all := map[string]kept{}
-	data, err := os.ReadFile(v.path())
+	file, err := os.Stat(v.path())
 	if errors.Is(err, fs.ErrNotExist) {
-		return all, nil
+		return nil, nil
 	}
+	if err == nil && v.file != nil && os.SameFile(file, v.file) && file.ModTime().Equal(v.file.ModTime()) && file.Size() == v.file.Size() {
+		return v.all, nil
+	}
+	var data []byte
+	if err == nil {
+		data, err = os.ReadFile(v.path())
+	}
+	all := map[string]kept{}
 	if err == nil {
 		err = json.Unmarshal(data, &all)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the passwords of BMCs: %w; bring %s back from a backup", err, v.path())
 	}
+	v.file, v.all = file, all
 	return all, nil
 }
 
@@ -67,14 +80,16 @@ func (v *fileVault) change(address string, edit func(*kept) error) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("locking the passwords of BMCs: %w", err)
 	}
-	all, err := v.read()
+	recorded, err := v.read()
 	if err != nil {
 		return err
 	}
-	k := all[address]
+	k := recorded[address]
 	if err := edit(&k); err != nil {
 		return err
 	}
+	all := map[string]kept{}
+	maps.Copy(all, recorded)
 	all[address] = k
 	if k == (kept{}) {
 		delete(all, address)
@@ -172,7 +187,9 @@ func (v *fileVault) Settle(_ context.Context, t bmc.Target, changed bool) error 
 
 // forget drops what is on record of a BMC, because the log has it.
 func (v *fileVault) forget(address string) error {
+	v.mu.Lock()
 	all, err := v.read()
+	v.mu.Unlock()
 	if _, known := all[address]; err != nil || !known {
 		return err
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,12 +24,13 @@ func printJSON(c *cobra.Command, doc any) error {
 
 // table prints rows under a heading, columns aligned.
 func table(w io.Writer, heading []string, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	whole := bufio.NewWriter(w) // a tabwriter writes every cell by itself
+	t := tabwriter.NewWriter(whole, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, strings.Join(heading, "\t"))
 	for _, r := range rows {
 		fmt.Fprintln(t, strings.Join(r, "\t"))
 	}
-	return t.Flush()
+	return errors.Join(t.Flush(), whole.Flush())
 }
 
 // isTerminal reports whether people look at w.
