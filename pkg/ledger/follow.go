@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/store"
@@ -71,7 +72,12 @@ func (l *Ledger) Changed() <-chan struct{} {
 	return l.changed
 }
 
+// read gives at most a chunk of events after since: from memory, or from the
+// log when they are not the newest.
 func (l *Ledger) read(ctx context.Context, since uint64) ([]site.Event, error) {
+	if events, ok := l.remembered(since); ok {
+		return events, nil
+	}
 	var events []site.Event
 	err := l.log.Read(ctx, since, func(r store.Record) error {
 		e, err := site.DecodeEvent(r.Seq, r.Data)
@@ -87,4 +93,15 @@ func (l *Ledger) read(ctx context.Context, since uint64) ([]site.Event, error) {
 		return nil, fmt.Errorf("reading events after %d: %w", since, err)
 	}
 	return events, nil
+}
+
+func (l *Ledger) remembered(since uint64) ([]site.Event, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.recent) == 0 || since+1 < l.recent[0].Seq {
+		return nil, false
+	}
+	skip := min(since+1-l.recent[0].Seq, uint64(len(l.recent)))
+	after := l.recent[skip:]
+	return slices.Clip(after[:min(len(after), chunk)]), true
 }

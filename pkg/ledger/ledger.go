@@ -53,6 +53,7 @@ type Ledger struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next commit
+	recent  []site.Event  // the newest of the log, so that followers need not read and decode them
 
 	snapshotAt uint64 // sequence of the newest snapshot; the writer's own
 }
@@ -206,12 +207,12 @@ func (l *Ledger) gather(first *call) []*call {
 // commit decides, folds and writes one group. Only what leaves the log
 // unusable is returned; the rest is told to the callers.
 func (l *Ledger) commit(ctx context.Context, group []*call) error {
-	draft, records := l.fold(group)
+	d := l.fold(group)
 	var err error
-	if len(records) > 0 {
+	if len(d.records) > 0 {
 		began := time.Now()
-		_, err = l.log.Append(context.WithoutCancel(ctx), l.State().Seq, records)
-		l.committed(time.Since(began), len(records), err)
+		_, err = l.log.Append(context.WithoutCancel(ctx), l.State().Seq, d.records)
+		l.committed(time.Since(began), len(d.records), err)
 	}
 	if err != nil {
 		err = fmt.Errorf("writing to the log: %w", err)
@@ -224,8 +225,8 @@ func (l *Ledger) commit(ctx context.Context, group []*call) error {
 		}
 		return err
 	}
-	if len(records) > 0 {
-		l.publish(draft)
+	if len(d.records) > 0 {
+		l.publish(d)
 	}
 	for _, c := range group {
 		c.answer(l.State(), c.err)
@@ -258,58 +259,72 @@ func (c *call) answer(s *site.State, err error) {
 	c.done <- s
 }
 
+// draft is what a group makes of the state: the state after it, its events, and
+// the records of these.
+type draft struct {
+	state   *site.State
+	events  []site.Event
+	records [][]byte
+}
+
 // fold runs every decision of the group on one draft. A decision whose events
 // do not fold is dropped with its error, and the others decide again on a
 // draft that it never touched.
-func (l *Ledger) fold(group []*call) (*site.State, [][]byte) {
+func (l *Ledger) fold(group []*call) *draft {
 	for {
-		draft := l.State().Fork()
-		var records [][]byte
+		d := &draft{state: l.State().Fork()}
 		spoiled := false
 		for _, c := range group {
 			if c.err != nil {
 				continue
 			}
-			added, err := l.foldOne(draft, c)
-			if err != nil {
+			if err := d.decide(c, l.Now()); err != nil {
 				c.err, spoiled = err, true
 				break
 			}
-			records = append(records, added...)
 		}
 		if !spoiled {
-			return draft, records
+			return d
 		}
 	}
 }
 
-func (l *Ledger) foldOne(draft *site.State, c *call) ([][]byte, error) {
-	now := l.Now()
-	bodies, err := c.decide(draft, now)
+func (d *draft) decide(c *call, now time.Time) error {
+	bodies, err := c.decide(d.state, now)
 	if err != nil {
 		c.err = err
-		return nil, nil
+		return nil
 	}
-	records := make([][]byte, 0, len(bodies))
 	for _, b := range bodies {
 		record, err := site.EncodeEvent(now, b)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := draft.Apply(site.Event{Seq: draft.Seq + 1, At: now, Body: b}); err != nil {
-			return nil, err
+		e := site.Event{Seq: d.state.Seq + 1, At: now, Body: b}
+		if err := d.state.Apply(e); err != nil {
+			return err
 		}
-		records = append(records, record)
+		d.events, d.records = append(d.events, e), append(d.records, record)
 	}
-	return records, nil
+	return nil
 }
 
-func (l *Ledger) publish(s *site.State) {
-	l.state.Store(s)
+func (l *Ledger) publish(d *draft) {
+	l.state.Store(d.state)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.remember(d.events)
 	close(l.changed)
 	l.changed = make(chan struct{})
+}
+
+// remember keeps between one and two chunks. What was handed to a follower is
+// not written again: the newest move to other memory when there are too many.
+func (l *Ledger) remember(events []site.Event) {
+	l.recent = append(l.recent, events...)
+	if n := len(l.recent); n >= 2*chunk {
+		l.recent = append(make([]site.Event, 0, 2*chunk), l.recent[n-chunk:]...)
+	}
 }
 
 // save writes a snapshot. It is a cache, so a failure costs only time: the

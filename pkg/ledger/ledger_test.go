@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -265,6 +266,39 @@ func TestFollowGivesEveryEventOnceAndInOrder(t *testing.T) {
 		if next++; next > before+after {
 			break
 		}
+	}
+}
+
+// The newest events come out of memory, and are what the log holds.
+func TestTheNewestEventsAreNotReadFromTheLog(t *testing.T) {
+	log := &spy{Log: mem.New()}
+	l, _ := running(t, log, ledger.Options{})
+	const all, back = 2000, 300
+	for i := range all {
+		if _, err := l.Do(t.Context(), give(lease(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newest, err := l.Events(t.Context(), all-back, back)
+	if err != nil || log.read.Load() != 0 {
+		t.Fatalf("%v, and %d events were read from the log", err, log.read.Load())
+	}
+	whole, err := l.Events(t.Context(), 0, all)
+	if err != nil || len(whole) != all || log.read.Load() == 0 {
+		t.Fatalf("%v: %d events, of which %d were read from the log", err, len(whole), log.read.Load())
+	}
+	next := uint64(0)
+	if err := log.Log.Read(t.Context(), 0, func(r store.Record) error {
+		e, err := site.DecodeEvent(r.Seq, r.Data)
+		if next++; err == nil && !reflect.DeepEqual(e, whole[next-1]) {
+			t.Errorf("event %d is %+v, and %+v in the log", next, whole[next-1], e)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(newest, whole[all-back:]) {
+		t.Error("the newest events are others than the end of the log")
 	}
 }
 
