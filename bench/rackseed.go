@@ -21,7 +21,7 @@ func (b *bench) buildRackseed(ctx context.Context) error {
 	}
 	b.rackseed = filepath.Join(b.lab.dir, "rackseed")
 	b.logf("== building rackseed")
-	if err := command(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.rackseed, "./cmd/rackseed"); err != nil {
+	if err := command(ctx, "env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.rackseed, "./cmd/rackseed"); err != nil {
 		return fmt.Errorf("%w\n-rackseed none runs the peers alone", err)
 	}
 	return nil
