@@ -38,7 +38,7 @@ func newPlanCommand(g *globals) *cobra.Command {
 			func(c *cobra.Command, file string) error { return applyPlan(c, g, file, false) }),
 		onPlanFile("diff", "Say what applying a plan would change", "  rackseed plan diff site.yaml",
 			func(c *cobra.Command, file string) error { return applyPlan(c, g, file, true) }),
-		newPlanImportCommand(g), newPlanExportCommand(g))
+		newPlanImportCommand(g), newPlanExportCommand(g), newPlanRoleCommand(g))
 	return c
 }
 

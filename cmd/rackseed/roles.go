@@ -60,11 +60,21 @@ func written(value any) string {
 	return string(text)
 }
 
-// editRole changes parameters of a role in the text of a plan.
+// editRole changes parameters of a role in the text of a plan, or adds one
+// that begins as another.
 func editRole(text string, req view.RoleRequest) (view.RoleResult, error) {
 	doc, err := planfile.Parse("plan.yaml", []byte(text))
 	if err != nil {
 		return view.RoleResult{}, err
+	}
+	if req.From != "" {
+		added, err := doc.AddRole(req.Role, req.From)
+		if err != nil {
+			return view.RoleResult{}, err
+		}
+		if doc, err = planfile.Parse("plan.yaml", added); err != nil {
+			return view.RoleResult{}, err
+		}
 	}
 	changed, notes, err := doc.SetParameters(req.Role, req.Set)
 	if err != nil {

@@ -72,7 +72,7 @@ type Operator struct {
 	Export func(s *site.State, kind string) (view.Export, error)
 	// Roles lists the roles of the plan in force, with what each may set.
 	Roles func(s *site.State) []view.Role
-	// EditRole changes parameters of a role in the text of a plan.
+	// EditRole changes parameters of a role in the text of a plan, or adds one.
 	EditRole func(text string, req view.RoleRequest) (view.RoleResult, error)
 	// ImportSheet says what an asset sheet would bring into a plan.
 	ImportSheet func(view.SheetRequest) (view.SheetResult, error)
@@ -447,7 +447,6 @@ func (h *Operator) arm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req.By = by(r, req.By)
-	req.By = by(r, req.By)
 	window := req.For
 	if window <= 0 {
 		window = install.DefaultArming
@@ -467,7 +466,6 @@ func (h *Operator) disarm(w http.ResponseWriter, r *http.Request) {
 	if !h.decode(w, r, &req) {
 		return
 	}
-	req.By = by(r, req.By)
 	req.By = by(r, req.By)
 	h.change(w, r, req, func(_ *site.State, machines []*site.Machine, _ time.Time) ([]site.Body, error) {
 		return install.Disarm(machines, req.By, req.Reason), nil

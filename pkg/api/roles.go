@@ -19,7 +19,7 @@ func (h *Operator) roles(w http.ResponseWriter, _ *http.Request) {
 const maxRole = 1 << 20
 
 // editRole gives the text of the plan in force with parameters of a role
-// changed. It changes nothing: the text is checked and put in force as any.
+// changed, or with a new role. It changes nothing: the text is checked and put in force as any.
 func (h *Operator) editRole(w http.ResponseWriter, r *http.Request) {
 	var req view.RoleRequest
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRole))

@@ -26,9 +26,10 @@ type RoleParameter struct {
 }
 
 // RoleRequest asks for the text of the plan in force with parameters of a
-// role changed.
+// role changed, or with a new role.
 type RoleRequest struct {
 	Role string         `json:"role"`
+	From string         `json:"from,omitempty"` // the role that a new one begins as
 	Set  map[string]any `json:"set"` // null leaves a parameter to the profile again
 }
 
