@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -274,79 +277,100 @@ func (l demoLoaders) Lookup(name string) ([]byte, bool) {
 
 func (demoLoaders) Missing() []string { return nil }
 
+// demoShow tells a person, or a script, how the demo goes.
+type demoShow struct {
+	board     *demoBoard
+	page      string
+	out, say  io.Writer // events or board; words
+	live      bool      // people look at out
+	json      bool
+	exit      bool
+	concluded bool
+}
+
 // showDemo follows the log until the job has ended.
 func showDemo(ctx context.Context, c *cobra.Command, o demoOptions, cl *client.Client, page string, started view.Job, rack []*sim.Machine) error {
-	board := newDemoBoard(started, rack, page, o.speed)
-	out := c.OutOrStdout()
-	live, say := isTerminal(out) && !o.json, out
+	s := &demoShow{board: newDemoBoard(started, rack, page, o.speed), page: page, out: c.OutOrStdout(), say: c.OutOrStdout(), json: o.json, exit: o.exit}
 	if o.json {
-		say = c.ErrOrStderr() // the standard output is for events alone
+		s.say = c.ErrOrStderr() // the standard output is for events alone
 	}
-	if !live {
-		fmt.Fprintf(say, "%d simulated machines, %.0f times as fast as real ones; the same on a page: %s\n", len(rack), o.speed, page)
+	s.live = isTerminal(s.out) && !o.json
+	if !s.live {
+		fmt.Fprintf(s.say, "%d simulated machines, %.0f times as fast as real ones; the same on a page: %s\n", len(rack), o.speed, page)
 	}
+	ctx, stop := context.WithCancel(ctx)
 	events := make(chan site.Event)
-	failed := make(chan error, 1)
-	go func() {
+	var lost error
+	var follower sync.WaitGroup
+	follower.Go(func() {
 		defer close(events)
-		for e, err := range cl.Follow(ctx, 0) {
-			if err != nil {
-				failed <- err
-				return
-			}
-			select {
-			case events <- e:
-			case <-ctx.Done():
-				return
-			}
+		lost = forward(ctx, cl, events)
+	})
+	err := s.run(events)
+	stop()
+	follower.Wait()
+	return cmp.Or(lost, err)
+}
+
+// forward sends the log's events until ctx ends.
+func forward(ctx context.Context, cl *client.Client, events chan<- site.Event) error {
+	for e, err := range cl.Follow(ctx, 0) {
+		if ctx.Err() != nil {
+			return nil
 		}
-	}()
+		if err != nil {
+			return err
+		}
+		select {
+		case events <- e:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}
+
+func (s *demoShow) run(events <-chan site.Event) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	told := false
 	for {
 		select {
 		case e, ok := <-events:
 			if !ok {
-				return demoEnd(ctx, failed, board)
+				return s.board.verdict()
 			}
-			board.apply(e)
-			if !live {
-				if err := printEvents(out, oneEvent(e), o.json); err != nil {
+			s.board.apply(e)
+			if !s.live {
+				if err := printEvents(s.out, oneEvent(e), s.json); err != nil {
 					return err
 				}
 			}
 		case <-tick.C:
-			if live && !told {
-				board.draw(out)
+			if s.live && !s.concluded {
+				s.board.draw(s.out)
 			}
 		}
-		if !board.settled() || told {
-			continue
+		if s.board.settled() && !s.concluded {
+			if s.conclude(); s.exit {
+				return s.board.verdict()
+			}
 		}
-		told = true
-		if live {
-			board.draw(out)
-		}
-		for _, line := range board.summary() {
-			fmt.Fprintln(say, line)
-		}
-		if o.exit {
-			return board.verdict()
-		}
-		fmt.Fprintln(say, "The page stays up until ctrl-C:", page)
 	}
 }
 
-func demoEnd(ctx context.Context, failed <-chan error, board *demoBoard) error {
-	select {
-	case err := <-failed:
-		if ctx.Err() == nil {
-			return err
-		}
-	default:
+// conclude says what came of it. The board below would be drawn over it, so
+// it is drawn for the last time.
+func (s *demoShow) conclude() {
+	s.concluded = true
+	if s.live {
+		s.board.draw(s.out)
 	}
-	return board.verdict()
+	for _, line := range s.board.summary() {
+		fmt.Fprintln(s.say, line)
+	}
+	if !s.exit {
+		fmt.Fprintln(s.say, "The page stays up until ctrl-C:", s.page)
+	}
 }
 
 func oneEvent(e site.Event) func(func(site.Event, error) bool) {
