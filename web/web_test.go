@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -119,7 +121,32 @@ func TestCataloguesHavePlaceholdersInCommon(t *testing.T) {
 	}
 }
 
-// The page knows every state, stage and phase by name.
+var kindOf = regexp.MustCompile(`\) Kind\(\) string +\{ return "([a-z-]+)" \}`)
+
+// kinds are those of all events.
+func kinds(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	names, err := filepath.Glob("../pkg/site/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range kindOf.FindAllStringSubmatch(string(text), -1) {
+			found = append(found, m[1])
+		}
+	}
+	if len(found) < 30 {
+		t.Fatalf("%d kinds of events", len(found))
+	}
+	return found
+}
+
+// The page knows every state, stage, phase, kind of event and source of a timeline by name.
 func TestNamesOfTheDaemon(t *testing.T) {
 	en := catalogue(t, "en")
 	var keys []string
@@ -143,6 +170,12 @@ func TestNamesOfTheDaemon(t *testing.T) {
 		flight.PhasePackages, flight.PhaseConfigure, flight.PhaseReboot, flight.PhaseSecondPOST, flight.PhaseVerify,
 	} {
 		keys = append(keys, "phase."+p)
+	}
+	for _, s := range []flight.Source{flight.DHCP, flight.ProxyDHCP, flight.TFTP, flight.HTTP, flight.BMC, flight.Installer, flight.Syslog, flight.Console, flight.Log} {
+		keys = append(keys, "source."+string(s))
+	}
+	for _, kind := range kinds(t) {
+		keys = append(keys, "event."+kind)
 	}
 	for _, key := range keys {
 		if en[key] == nil {

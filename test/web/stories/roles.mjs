@@ -16,6 +16,19 @@ await story(async ({page, context, url}) => {
   await page.waitForURL(/\/roles\?role=compute/);
   await page.getByText('Size of the swap volume; 0 for none.').waitFor();
 
+  // a new role begins as this one; it is checked, and not put in force here
+  await page.getByRole('button', {name: 'New role like this…'}).click();
+  await page.getByRole('button', {name: 'What would change'}).click();
+  assert.equal(await page.locator('.diff').count(), 0, 'it wants a name first');
+  await page.getByLabel('Its name').fill('compute-swap');
+  await page.getByLabel('swap_size').fill('16GiB');
+  await page.getByRole('button', {name: 'What would change'}).click();
+  await page.locator('.diff ins', {hasText: /compute-swap: .*swap_size: 16GiB/}).waitFor();
+  await page.getByText('No machine has this role yet', {exact: false}).waitFor();
+  await page.getByText('rackseed plan role compute-swap --from compute --set swap_size=16GiB --plan plan.yaml --write').waitFor();
+  await page.getByLabel('Role', {exact: true}).selectOption('compute');
+  await page.reload();
+
   // nothing to show before something is changed
   await page.getByRole('button', {name: 'What would change'}).click();
   await page.getByText('Nothing is changed yet.').waitFor();

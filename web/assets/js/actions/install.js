@@ -76,7 +76,7 @@ function form(app, selector, nodes, close) {
     h('p.warning', null, t('install.wipes', {n: nodes.length})),
     wipeTable(nodes),
     power.element, options, h('div.fields', null, person(), why),
-    h('div.confirm', null, box, h('div.fields', null, field(t('install.type', {word}), typed, nodes.length === 1 ? t('install.type.one') : t('install.type.many')),
+    h('div.confirm', null, box, h('div.fields', null, field(`${t('install.type', {word})} ${nodes.length === 1 ? t('install.type.one') : t('install.type.many')}`, typed),
       h('div.buttons', null, go, h('button', {type: 'button', onclick: close}, t('dialog.cancel')))), line),
   ];
 }

@@ -77,7 +77,7 @@ export function jobView(app, {id}) {
       commandLine(job.state === 'running' ? command('job', 'show', quote(id)) : command(...what(job).split(' '), `--resume ${quote(id)}`)),
       table(t('jobs.results'), [t('machine.name'), t('machine.state'), t('jobs.message'), t('jobs.fix'), t('jobs.took')],
         [...(job.results || [])].sort((a, b) => rank(a) - rank(b)).map((r) => [h('a', {href: '/nodes/' + encodeURIComponent(r.target)}, r.target), phaseMark(r.phase),
-          happened(r), coded(said(r.fix)), r.seconds ? duration(r.seconds * 1000) : '']))];
+          happened(r), coded(said(r.fix)), r.seconds ? h('span.whole', null, duration(r.seconds * 1000)) : '']))];
   }
   const close = whenJobsChange(app, load);
   load();

@@ -35,8 +35,8 @@ export function reportView(app) {
   function show() {
     const machines = [...store.nodes.values()].filter((m) => m.state !== 'seen').sort((a, b) => (a.name < b.name ? -1 : 1));
     fill(body, h('p', null, states.map((s) => [s, machines.filter((m) => m.state === s).length]).filter(([, n]) => n).map(([s, n]) => t('board.some', {n, state: stateName(s)})).join(' · ')),
-      machines.length <= 2000 ? table(t('nav.report'), [t('machine.name'), t('machine.role'), t('machine.rack'), t('machine.serial'), t('machine.macs'), t('machine.addresses'), t('machine.image'), t('machine.state'), t('machine.ended')],
-        machines.map((m) => [h('a', {href: '/nodes/' + encodeURIComponent(m.name)}, m.name), m.role, [m.rack, m.u && t('board.unit', {u: m.u})].filter(Boolean).join(' '), m.serial, (m.macs || []).join(' '), Object.values(m.addresses || {}).join(' '), m.image, stateMark(m), dateTime(m.ended)])) : h('p', null, t('report.big')));
+      machines.length <= 2000 ? h('div.dense', null, table(t('nav.report'), [t('machine.name'), t('machine.role'), t('machine.rack'), t('machine.serial'), t('machine.macs'), t('machine.addresses'), t('machine.image'), t('machine.state'), t('machine.ended')],
+        machines.map((m) => [h('a', {href: '/nodes/' + encodeURIComponent(m.name)}, m.name), m.role, [m.rack, m.u && t('board.unit', {u: m.u})].filter(Boolean).join(' '), m.serial, (m.macs || []).join(' '), Object.values(m.addresses || {}).join(' '), m.image, stateMark(m), dateTime(m.ended)]))) : h('p', null, t('report.big')));
   }
 
   let timer = 0;

@@ -1,6 +1,6 @@
-// A role: what its profile lets the plan decide, and a change of it. The
-// daemon writes the change into the text of the plan, checks that text, and
-// nothing is in force before somebody says so.
+// A role: what its profile lets the plan decide, a change of it, and a new one
+// that begins as another. The daemon writes it into the text of the plan,
+// checks that text, and nothing is in force before somebody says so.
 import * as api from '../lib/api.js';
 import {announce, fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
@@ -26,12 +26,15 @@ export function rolesView(app, _, query) {
       const roles = await api.roles();
       const first = roles.find((r) => r.name === query.get('role')) || roles[0];
       if (!first) return fill(body, h('p.empty', null, t('roles.none')));
-      const show = (name) => fill(body, form(app, roles.find((r) => r.name === name), load));
-      fill(picker, field(t('machine.role'), choice(roles.map((r) => [r.name, `${r.name} · ${t('unit.machines', {n: r.nodes})}`]), first.name, (name) => {
+      let shown = first.name;
+      const show = (name) => { shown = name; fill(body, form(app, roles.find((r) => r.name === name), load)); };
+      const added = (name) => { query.set('role', name); history.replaceState(null, '', '/roles?' + query); return load(); };
+      const add = () => { fill(body, form(app, {...roles.find((r) => r.name === shown), from: shown, name: '', nodes: 0}, added)); body.querySelector('input')?.focus(); };
+      fill(picker, h('div.fields', null, field(t('machine.role'), choice(roles.map((r) => [r.name, `${r.name} · ${t('unit.machines', {n: r.nodes})}`]), first.name, (name) => {
         query.set('role', name);
         history.replaceState(null, '', '/roles?' + query);
         show(name);
-      })));
+      })), mayAct() ? h('div.buttons', null, h('button', {type: 'button', onclick: add}, t('roles.add'))) : null));
       show(first.name);
     } catch (e) {
       setText(box, e.message || t('error.away'));
@@ -41,25 +44,28 @@ export function rolesView(app, _, query) {
   return {title: t('roles.title'), element, close() {}};
 }
 
-/** @param {import('../main.js').App} app @param {any} role @param {() => void} done */
+/** @param {import('../main.js').App} app @param {any} role one with from is new @param {(name: string) => any} done */
 function form(app, role, done) {
   const box = errorBox();
   const preview = h('div', {role: 'status', 'aria-label': t('roles.preview')});
   const inputs = new Map();
+  const name = h('input', {type: 'text', autocomplete: 'off', spellcheck: 'false', maxlength: 63, oninput: () => fill(preview)});
+  const nameOf = () => (role.from ? name.value.trim() : role.name);
   const rows = (role.parameters || []).map((p) => {
     const input = inputOf(p, role.set?.[p.name]);
     input.setAttribute('aria-label', p.name);
     inputs.set(p, input);
     input.addEventListener('input', () => fill(preview));
-    return [h('code', null, p.name), [said(p.summary), p.why ? h('p.hint', null, said(p.why)) : null], kind(p), p.default ? h('code', null, p.default) : t('roles.computed'), mayAct() ? input : shown(role.set?.[p.name])];
+    return [h('code', null, p.name), [said(p.summary), p.why ? h('p.hint', null, said(p.why)) : null], kind(p), defaultOf(p), mayAct() ? input : shown(role.set?.[p.name])];
   });
 
   async function look() {
     const set = changes(role, inputs);
-    if (!Object.keys(set).length) return fill(preview, h('p.empty', null, t('roles.unchanged')));
-    const [before, {text, notes}] = await Promise.all([api.plan(), api.editRole({role: role.name, set})]);
+    if (role.from && !nameOf()) return name.focus();
+    if (!role.from && !Object.keys(set).length) return fill(preview, h('p.empty', null, t('roles.unchanged')));
+    const [before, {text, notes}] = await Promise.all([api.plan(), api.editRole({role: nameOf(), from: role.from, set})]);
     const result = await api.putPlan(text, {dryRun: true, by: by()});
-    const names = await api.select(`role=${role.name}`).catch(() => []);
+    const names = role.from ? [] : await api.select(`role=${role.name}`).catch(() => []);
     fill(preview, proposal(role, set, {before, text, notes, result, names}));
     const usable = !result.refused && !(result.findings || []).some((f) => f.severity === 'error');
     const problem = errorBox();
@@ -69,20 +75,27 @@ function form(app, role, done) {
       const applied = await api.putPlan(text, {dryRun: false, by: by()});
       if (!applied.applied) throw new Error(said(applied.refused) || t('plan.unusable', {n: (applied.findings || []).length}));
       announce(t('plan.applied', {n: applied.nodes}));
-      done();
+      await done(nameOf());
     }, {box: problem, disabled: !usable});
     apply.disabled = !usable;
-    preview.append(person(), problem, h('div.buttons', null, apply), commandLine(command('plan', 'diff', 'plan.yaml'), command('plan', 'apply', 'plan.yaml')));
+    preview.append(person(), problem, h('div.buttons', null, apply), commandLine(command('plan', 'role', quote(nameOf()), role.from && `--from ${quote(role.from)}`, ...Object.entries(set).map(flag), '--plan plan.yaml --write'), command('plan', 'diff', 'plan.yaml'), command('plan', 'apply', 'plan.yaml')));
   }
 
   return [
+    role.from ? [h('h2', null, t('roles.new', {from: role.from})), field(t('roles.name'), name, t('roles.name.hint'))] : null,
     facts([[t('roles.profile'), (role.chain || [role.profile]).join(' → ')], [t('machine.image'), role.image],
-      [t('roles.machines'), h('a', {href: '/?' + new URLSearchParams({selector: `role=${role.name}`})}, t('unit.machines', {n: role.nodes}))]]),
+      [t('roles.machines'), role.from ? null : h('a', {href: '/?' + new URLSearchParams({selector: `role=${role.name}`})}, t('unit.machines', {n: role.nodes}))]]),
     role.problem ? h('p.error', {role: 'alert'}, said(role.problem)) : null,
     rows.length ? h('div.parameters', null, table(t('roles.parameters'), [t('roles.parameter'), t('roles.what'), t('roles.type'), t('roles.default'), t('roles.value')], rows)) : h('p.empty', null, t('roles.noparameters')),
     mayAct() ? [box, h('div.buttons', null, actButton(t('roles.preview'), look, {box}))] : lookingOn(),
     preview];
 }
+
+/** A default may be worked out from other values: !kolla is "unless Kolla deploys the cloud". */
+const defaultOf = (p) => (!p.default ? t('roles.computed') : /^!|\$\{/.test(p.default) ? [t('roles.computed'), h('div', null, h('code', null, p.default))] : h('code', null, p.default));
+
+/** The flag of `plan role` that says the same. */
+const flag = ([key, value]) => (value === null ? `--unset ${quote(key)}` : `--set ${quote(`${key}=${Array.isArray(value) ? `[${value.join(', ')}]` : value}`)}`);
 
 const shown = (value) => (value === undefined ? '–' : h('code', null, write(value)));
 
@@ -134,14 +147,16 @@ function proposal(role, set, {before, text, notes, result, names}) {
   const errors = findings.filter((f) => f.severity === 'error').length;
   return [
     h('h2', null, t('roles.preview')),
-    table(t('roles.preview'), [t('roles.parameter'), t('roles.before'), t('roles.after')],
-      Object.entries(set).map(([name, value]) => [h('code', null, name), shown(role.set?.[name]), value === null ? t('roles.profiles') : h('code', null, write(value))])),
-    h('p', null, t('roles.concerns', {n: names.length}), ' ', names.slice(0, named).join(', '), names.length > named ? ' …' : ''),
-    h('p.hint', null, t('roles.nextinstall')),
+    Object.keys(set).length ? table(t('roles.preview'), [t('roles.parameter'), t('roles.before'), t('roles.after')],
+      Object.entries(set).map(([name, value]) => [h('code', null, name), shown(role.set?.[name]), value === null ? t('roles.profiles') : h('code', null, write(value))])) : null,
+    role.from ? h('p', null, t('roles.nobody')) : [
+      h('p', null, t('roles.concerns', {n: names.length}), ' ', names.slice(0, named).join(', '), names.length > named ? ' …' : ''),
+      h('p.hint', null, t('roles.nextinstall'))],
     (notes || []).map((n) => h('p.warning', null, said(n))),
     h('p', {class: errors ? 'error' : 'good'}, errors ? t('plan.unusable', {n: errors}) : t('plan.usable', {n: result.nodes})),
     result.refused ? h('p.warning', null, said(result.refused)) : null,
     findings.length ? h('ul.findings', null, findings.map((f) => h('li', {data: {severity: f.severity}}, h('strong', null, t(`severity.${f.severity}`)), ' ', said(f.message), f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', said(f.fix)) : null, h('code', null, f.id)))) : null,
+    result.changes?.length ? h('details', {open: result.changes.length < 12}, h('summary', null, t('plan.changes', {n: result.changes.length})), h('ul.mono', null, result.changes.slice(0, 200).map((c) => h('li', null, c)))) : null,
     h('h3', null, t('roles.text')), h('pre.diff', {tabindex: '0', 'aria-label': t('roles.text')}, diff(before, text))];
 }
 
