@@ -141,7 +141,14 @@ func (d *driver) InsertMedia(ctx context.Context, url string) error {
 			return fmt.Errorf("taking out %s first: %w", m.Image, err)
 		}
 	}
-	if err := d.insert(ctx, m, url); err != nil {
+	err = d.insert(ctx, m, url)
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		// Some fetch the whole image before they answer. It may be in all the same.
+		if d.wait(ctx, m.Path, true) == nil {
+			return nil
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("inserting %s: %w", url, err)
 	}
 	return d.wait(ctx, m.Path, true)
@@ -237,13 +244,14 @@ func filled(body map[string]string, url string) map[string]any {
 func (d *driver) wait(ctx context.Context, path string, in bool) error {
 	for end := time.Now().Add(d.options.Media); ; {
 		m, err := d.medium(ctx, path)
-		if err != nil {
+		over := !time.Now().Before(end)
+		if err != nil && (over || !errors.Is(err, bmc.ErrUnreachable)) {
 			return fmt.Errorf("reading the virtual media: %w", err)
 		}
-		if m.in() == in {
+		if err == nil && m.in() == in {
 			return nil
 		}
-		if !time.Now().Before(end) {
+		if over {
 			return fmt.Errorf("after %s the BMC still says Inserted %t: can it reach the server of the image? %w", d.options.Media, m.in(), bmc.ErrNotStored)
 		}
 		if err := pause(ctx, d.options.Poll); err != nil {

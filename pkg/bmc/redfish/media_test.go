@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -87,6 +88,33 @@ func TestMediaThatNeverGetIn(t *testing.T) {
 	err := dial(t, b).InsertMedia(context.Background(), "http://10.0.0.1/one.iso")
 	if !errors.Is(err, bmc.ErrNotStored) || !strings.Contains(err.Error(), "reach the server") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestMediaThatTakeLong: the emulators of virtual machines fetch the whole image
+// before they answer, and nothing else meanwhile.
+func TestMediaThatTakeLong(t *testing.T) {
+	b := newBoard()
+	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != pathCD+"/in" {
+			return false
+		}
+		<-r.Context().Done() // the client's patience is at its end
+		b.docs[pathCD]["Inserted"], b.docs[pathCD]["Image"] = true, "http://10.0.0.1/one.iso"
+		return true
+	}
+	o := quick
+	o.Timeout, o.Media = 200*time.Millisecond, 5*time.Second
+	d, err := Dial(t.Context(), target(serve(t, b)), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close(context.Background()) }()
+	if err := d.InsertMedia(t.Context(), "http://10.0.0.1/one.iso"); err != nil {
+		t.Error(err)
+	}
+	if m, err := d.Media(t.Context()); err != nil || !m.Inserted {
+		t.Errorf("%+v, %v", m, err)
 	}
 }
 

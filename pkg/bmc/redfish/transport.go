@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -190,8 +191,11 @@ func newTransport(t *trust, o Options) *http.Transport {
 func endpoint(address string) (base, system string, err error) {
 	text := address
 	if !strings.Contains(text, "://") {
-		if ip := net.ParseIP(text); ip != nil && ip.To4() == nil {
+		if ip, err := netip.ParseAddr(text); err == nil && ip.Is6() {
 			text = "[" + text + "]"
+		}
+		if strings.HasPrefix(text, "[") {
+			text = strings.Replace(text, "%", "%25", 1) // a zone, as URLs have it (RFC 6874)
 		}
 		text = "https://" + text
 	}
@@ -208,5 +212,6 @@ func endpoint(address string) (base, system string, err error) {
 	if path == "/redfish/v1" {
 		path = ""
 	}
-	return u.Scheme + "://" + u.Host, path, nil
+	host := url.URL{Scheme: u.Scheme, Host: u.Host}
+	return host.String(), path, nil
 }
