@@ -282,7 +282,7 @@ func (r *run) tries(ctx context.Context, i int, do conversation) error {
 			return err
 		}
 		wait := r.o.Jitter(backoff(attempts))
-		r.say(Change{Target: t.Name, Phase: Retrying, What: fmt.Sprintf("%v: trying again in %s", err, wait.Round(100*time.Millisecond))})
+		r.say(Change{Target: t.Name, Phase: Retrying, What: fmt.Sprintf("%s: trying again in %s", oneLine(err), wait.Round(100*time.Millisecond))})
 		select {
 		case <-ctx.Done():
 			return err

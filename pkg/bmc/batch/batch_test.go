@@ -102,6 +102,11 @@ func TestBatch(t *testing.T) {
 			want: []string{"a failed: reading the power state: the BMC refuses user name or password"},
 		},
 		{
+			name: "a message of several lines is one in a table", bmcs: []string{"a"}, targets: []string{"a"}, task: PowerStatus(),
+			set:  func(f map[string]*fake) { f["a"].refuses = errors.New("no:\n\tnot today\r\n") },
+			want: []string{"a failed: reading the power state: no: not today"},
+		},
+		{
 			name: "a dead BMC costs its own time", bmcs: []string{"a", "b", "c"}, targets: []string{"a", "b", "c"}, o: Options{Parallel: 2, Deadline: time.Hour}, task: Power(bmc.ActionOn),
 			set:  func(f map[string]*fake) { f["a"].slow = 2 * time.Hour },
 			want: []string{"a failed: gave up after 1h0m0s: reading the power state", "b done: on", "c done: on"},

@@ -88,10 +88,13 @@ func words(ctx context.Context, err error) string {
 		return "cancelled"
 	default:
 		// That time is up was said already, in better words.
-		text := strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())
+		text := strings.TrimSuffix(oneLine(err), ": "+context.DeadlineExceeded.Error())
 		return strings.TrimSuffix(text, ": "+context.Canceled.Error())
 	}
 }
+
+// oneLine is an error for a table: BMCs have messages of several lines.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // advice is the next step after an error.
 func advice(err error) string {

@@ -118,7 +118,7 @@ func ended(ctx context.Context) error {
 // unreachable says that nobody answered within the given time.
 func unreachable(ctx context.Context, name string, err error) error {
 	if cause := ended(ctx); cause != nil {
-		return fmt.Errorf("%s: %w", name, errors.Join(bmc.ErrUnreachable, cause))
+		return fmt.Errorf("%s: %w: %w", name, bmc.ErrUnreachable, cause)
 	}
 	if gone(err) {
 		return fmt.Errorf("%s: %w: %w", name, bmc.ErrUnreachable, err)
