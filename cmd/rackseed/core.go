@@ -118,6 +118,9 @@ func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *ap
 		Ledger: c.ledger, Log: c.log, Follower: c.ledger, Seal: c.box, Library: libraryAdapter{c.library},
 		ReadPlan: func(name string, data []byte, own map[string]string) (*site.Plan, string, []view.Finding) {
 			checker := lint.Checker{Profiles: profiles.Files, Images: library(c.ledger.State()), Server: explain.server.Addr}
+			if now := serving(); !now.Waiting {
+				checker.DHCP = now.DHCP
+			}
 			return readPlan(checker, name, data, own)
 		},
 		Vet: func(s *site.State, machines []*site.Machine) error {

@@ -31,6 +31,7 @@ func examples() []example {
 		{lint: 4, id: "address-duplicate", error: true, server: "10.20.0.21", at: "10.20.0.21,"},
 		{lint: 9, id: "pool-holds-address", error: true, server: "10.20.0.150", at: "10.20.0.100-10.20.0.199"},
 		{lint: 48, id: "server-outside-network", error: true, server: "192.168.7.7", edits: []string{"gateway: 10.20.0.1, ", ""}, at: "{subnet: 10.20.0.0/24"},
+		{lint: 48, id: "dhcp-mode-served", served: site.DHCPProxy, at: "server"},
 		{lint: 5, id: "mac-duplicate", error: true, edits: []string{"52:54:00:00:02:21", "5254-0000-0202"}, at: "[52:54:00:00:01:21"},
 		{lint: 5, id: "mac-duplicate", error: true, edits: []string{"{address: 10.21.0.21}", "{address: 10.21.0.21, mac: 5254-0000-0202}"}, at: "5254-0000-0202"},
 		{lint: 5, id: "mac-duplicate", error: true, edits: []string{"{address: 10.21.0.21}", "{address: 10.21.0.21, mac: 5254.0000.0221}"}, at: "5254.0000.0221"},

@@ -16,9 +16,10 @@ import (
 
 // Checker knows what a check needs besides the plan.
 type Checker struct {
-	Profiles fs.FS        // that ship with Rackseed; a plan may bring its own
-	Images   []site.Image // in the library; a check without a daemon knows none
-	Server   netip.Addr   // where machines find the daemon; not valid without one
+	Profiles fs.FS         // that ship with Rackseed; a plan may bring its own
+	Images   []site.Image  // in the library; a check without a daemon knows none
+	Server   netip.Addr    // where machines find the daemon; not valid without one
+	DHCP     site.DHCPMode // how the daemon serves; empty without one
 }
 
 // Check gives every finding about a plan. It takes time linear in the number
@@ -28,6 +29,7 @@ func (c Checker) Check(p *site.Plan) []site.Finding {
 	resolver := profile.NewResolver(c.Profiles, &p.Settings, profile.NodesOf(p.Nodes))
 	r.checkProfiles(resolver)
 	r.checkServer(c.Server)
+	r.checkMode(c.DHCP)
 	r.checkImages(c.Images)
 	r.checkWriters(c.Images)
 	seen := map[string]bool{}

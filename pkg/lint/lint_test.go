@@ -80,6 +80,7 @@ type example struct {
 	at      string
 	library []site.Image
 	server  string // where the daemon is
+	served  site.DHCPMode
 	profile string // of the site's own, called own, below its head
 	also    string // the id of a finding that comes with it
 }
@@ -104,7 +105,7 @@ func (e example) run(t *testing.T) {
 	if e.profile != "" {
 		doc.Plan.Profiles = map[string]string{"own": "name: own\nextends: compute\nsummary: A site's own.\n" + e.profile}
 	}
-	checker := lint.Checker{Profiles: profiles.Files, Images: e.library}
+	checker := lint.Checker{Profiles: profiles.Files, Images: e.library, DHCP: e.served}
 	if e.server != "" {
 		checker.Server = netip.MustParseAddr(e.server)
 	}

@@ -5,7 +5,19 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+
+	"github.com/rackseed/rackseed/pkg/site"
 )
+
+// checkMode compares how this daemon serves with the plan. A mode is chosen at
+// the start, after a look for other DHCP servers; a plan does not change it.
+func (r *run) checkMode(served site.DHCPMode) {
+	planned := r.plan.Provision.DHCP
+	if served == "" || planned == "" || served == planned {
+		return
+	}
+	r.warn("dhcp-mode-served", "provision.dhcp", "start `rackseed serve` again, without --dhcp", "the plan says %s, and the daemon was started as %s: it goes on so", planned, served)
+}
 
 // checkServer compares where machines find this daemon with the plan. A
 // daemon on the loopback serves simulations, which come to it anyway.
