@@ -32,7 +32,7 @@ access: {root: locked, ssh_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGRlbW8gb2
 provision: {network: provision, dhcp: server}
 networks: {provision: {subnet: 127.20.0.0/16, gateway: 127.20.0.1}}
 images: {rocky9: {file: rocky9.iso}}
-roles: {compute: {profile: compute, image: rocky9, networks: {provision: nic1}}}
+roles: {compute: {profile: base, image: rocky9, networks: {provision: nic1}}}
 nodes:
   - {name: n1, role: compute, mac: "52:54:00:00:00:01", addresses: {provision: 127.20.1.1}, rack: A01, u: 1}
   - {name: n2, role: compute, mac: "52:54:00:00:00:02", addresses: {provision: 127.20.1.2}, rack: A01, u: 2}

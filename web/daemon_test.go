@@ -27,7 +27,7 @@ var spoken = []string{
 	"pkg/flight/causes.go", "pkg/flight/text.go", "pkg/flight/notes.go",
 	"pkg/install/*.go", "pkg/boot/*.go", "pkg/dhcp/*.go", "-pkg/dhcp/conn.go", "-pkg/dhcp/serve.go",
 	"pkg/discovery/*.go", "pkg/cabling/*.go", "pkg/survey/*.go", "pkg/image/*.go", "-pkg/image/http.go", "-pkg/image/comps.go",
-	"pkg/bmc/*.go", "pkg/bmc/job/*.go", "pkg/bmc/batch/*.go", "pkg/bmc/redfish/*.go",
+	"pkg/bmc/*.go", "pkg/bmc/console/recorder.go", "pkg/bmc/job/*.go", "pkg/bmc/batch/*.go", "pkg/bmc/redfish/*.go",
 	"pkg/bmc/ipmi/boot.go", "pkg/bmc/ipmi/console.go", "pkg/bmc/ipmi/errors.go", "pkg/bmc/ipmi/ipmi.go", "pkg/bmc/ipmi/session.go", "pkg/bmc/ipmi/password.go",
 	"pkg/api/*.go", "pkg/view/*.go", "pkg/login/desk.go",
 	"cmd/rackseed/doctor.go", "cmd/rackseed/doctorimages.go", "cmd/rackseed/foreign.go", "cmd/rackseed/health.go", "cmd/rackseed/wire.go",

@@ -34,7 +34,7 @@ export function shell(app) {
       h('nav', {'aria-label': t('nav.label')}, links),
       h('div.tools', null, line, who,
         h('button.quiet', {type: 'button', onclick: otherLanguage, lang: settings.language === 'zh' ? 'en' : 'zh-CN'}, settings.language === 'zh' ? 'English' : '中文'),
-        h('button.quiet', {type: 'button', onclick: otherTheme, 'aria-label': t('settings.theme.switch'), title: t('settings.theme.switch')}, '◐'),
+        h('button.quiet.theme', {type: 'button', onclick: otherTheme, 'aria-label': t('settings.theme.switch'), title: t('settings.theme.switch')}, '◐'),
         h('button.quiet.keyboard', {type: 'button', onclick: help, 'aria-label': t('help.title'), title: t('help.title')}, '?'),
         h('a.quiet.button', {href: '/settings', 'aria-label': t('nav.settings'), title: t('nav.settings')}, '⚙'))),
     banner, main);
@@ -60,7 +60,7 @@ export function shell(app) {
   }
 
   if (session.name) {
-    fill(who, `${session.name} (${mayAct() ? t('session.operator') : t('session.viewer')}) `,
+    fill(who, h('span.person', null, `${session.name} · ${mayAct() ? t('session.operator') : t('session.viewer')}`),
       h('button.quiet', {type: 'button', onclick: () => api.logout().then(() => location.assign('/login'))}, t('session.leave')));
   }
 

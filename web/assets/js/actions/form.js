@@ -1,6 +1,7 @@
 // Parts that the forms of actions share.
 import {h} from '../lib/dom.js';
 import {t} from '../lib/i18n.js';
+import {session} from '../lib/session.js';
 import {save, settings} from '../lib/settings.js';
 
 let ids = 0;
@@ -32,13 +33,14 @@ export function amount(min, value = '') {
 
 export const amountOf = (input) => (input.value === '' ? undefined : Number(input.value));
 
-/** Who does it: the log says so. */
+/** Who does it: the log says so. Whoever logged in is known. */
 export function person() {
+  if (session.name) return h('p.hint', null, t('action.as', {name: session.name}));
   const input = h('input', {type: 'text', autocomplete: 'name', value: settings.person, maxlength: 64, onchange: () => save({person: input.value.trim()})});
   return field(t('action.by'), input, t('action.by.hint'));
 }
 
-export const by = () => settings.person || 'page';
+export const by = () => session.name || settings.person || 'page';
 
 /**
  * A table with a caption for those who hear it. On a phone each row is a card,

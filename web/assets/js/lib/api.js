@@ -112,6 +112,11 @@ export const roles = () => get('/roles');
 /** The text of the plan in force with parameters of a role changed: nothing is put in force. */
 export const editRole = (body) => send('/plan/role', body);
 
+/** The consoles that the daemon records into the timelines of their machines. */
+export const recordings = () => getIfThere('/recordings');
+export const record = (n, forNanoseconds) => send(`/nodes/${name(n)}/recording`, {for: forNanoseconds}, 'PUT');
+export const stopRecording = (n) => request(`/nodes/${name(n)}/recording`, {method: 'DELETE'});
+
 export const images = () => get('/images');
 export const removeImage = (n) => request('/images/' + name(n), {method: 'DELETE'});
 export const verifyImage = (n, tell) => lines(request(`/images/${name(n)}/verify`, {method: 'POST'}), tell);

@@ -128,8 +128,9 @@ function whereTheTimeGoes(rows, shares, now) {
 
 /** Machines that take much longer than the one in the middle. */
 function stragglers(rows, now) {
-  const middle = median(rows.map((r) => took(r.phases, now)));
-  const slow = middle === undefined || rows.length < 3 ? [] : rows.filter((r) => took(r.phases, now) > 1.5 * middle).slice(0, 20);
+  const done = rows.filter(({m}) => m.ended && m.state !== 'failed'); // one that broke off says nothing of how long it takes
+  const middle = median(done.map((r) => took(r.phases, now)));
+  const slow = middle === undefined || done.length < 3 ? [] : rows.filter((r) => took(r.phases, now) > 1.5 * middle).slice(0, 20);
   return h('section.panel', null, h('h2', null, t('batch.stragglers')),
     slow.length ? table(t('batch.stragglers'), [t('machine.name'), t('batch.took'), t('batch.longestphase')], slow.map(({m, phases}) => {
       const worst = [...phases].sort((a, b) => endOf(b, now) - Date.parse(b.begin) - (endOf(a, now) - Date.parse(a.begin)))[0];

@@ -7,6 +7,7 @@ import {lookingOn, mayAct} from '../lib/session.js';
 import {said} from '../lib/said.js';
 import {by, person} from '../actions/form.js';
 import {command} from '../actions/shell.js';
+import {changeList} from './changes.js';
 import {dropZone} from './drop.js';
 import {sheetReport} from './sheet.js';
 
@@ -72,7 +73,7 @@ export function planView(app) {
       h('p', {class: errors ? 'error' : 'good'}, errors ? t('plan.unusable', {n: errors}) : result.applied ? t('plan.applied', {n: result.nodes}) : t('plan.usable', {n: result.nodes})),
       result.refused ? h('p.warning', null, said(result.refused)) : null,
       h('ul.findings', null, (result.findings || []).map(finding)),
-      result.changes?.length ? h('details', null, h('summary', null, result.applied ? t('plan.changed', {n: result.changes.length}) : t('plan.changes', {n: result.changes.length})), h('ul.mono', null, result.changes.slice(0, 200).map((c) => h('li', null, c)))) : null);
+      changeList(result.changes, result.applied));
   }
 
   function finding(f) {

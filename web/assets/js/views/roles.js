@@ -9,6 +9,7 @@ import {said} from '../lib/said.js';
 import {lookingOn, mayAct} from '../lib/session.js';
 import {by, choice, field, person, table} from '../actions/form.js';
 import {command, quote} from '../actions/shell.js';
+import {changeList} from './changes.js';
 import {facts} from './machine/panel.js';
 
 const named = 30; // machines that are listed by name
@@ -156,7 +157,7 @@ function proposal(role, set, {before, text, notes, result, names}) {
     h('p', {class: errors ? 'error' : 'good'}, errors ? t('plan.unusable', {n: errors}) : t('plan.usable', {n: result.nodes})),
     result.refused ? h('p.warning', null, said(result.refused)) : null,
     findings.length ? h('ul.findings', null, findings.map((f) => h('li', {data: {severity: f.severity}}, h('strong', null, t(`severity.${f.severity}`)), ' ', said(f.message), f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', said(f.fix)) : null, h('code', null, f.id)))) : null,
-    result.changes?.length ? h('details', {open: result.changes.length < 12}, h('summary', null, t('plan.changes', {n: result.changes.length})), h('ul.mono', null, result.changes.slice(0, 200).map((c) => h('li', null, c)))) : null,
+    changeList(result.changes),
     h('h3', null, t('roles.text')), h('pre.diff', {tabindex: '0', 'aria-label': t('roles.text')}, diff(before, text))];
 }
 

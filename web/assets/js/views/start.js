@@ -87,7 +87,10 @@ function wireStep() {
   return s;
 }
 
-const report = (findings) => h('ul.findings', null, findings.map((f) => h('li', {data: {severity: {ok: 'ok', warn: 'warning', fail: 'error'}[f.status] || f.status}},
+const gravity = ['fail', 'warn', 'ok'];
+
+/** What is in the way stands first. */
+const report = (findings) => h('ul.findings', null, [...findings].sort((a, b) => gravity.indexOf(a.status) - gravity.indexOf(b.status)).map((f) => h('li', {data: {severity: {ok: 'ok', warn: 'warning', fail: 'error'}[f.status] || f.status}},
   h('strong', null, t(`doctor.${f.status}`)), ' ', said(f.what), f.status === 'ok' ? null : [f.why ? h('p', null, said(f.why)) : null, f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', coded(said(f.fix))) : null])));
 
 function sheetStep(app) {

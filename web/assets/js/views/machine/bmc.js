@@ -8,6 +8,7 @@ import {said} from '../../lib/said.js';
 import {by} from '../../actions/form.js';
 import {command, quote} from '../../actions/shell.js';
 import {data} from '../jobs.js';
+import {consoleControl} from './console.js';
 import {facts, panel} from './panel.js';
 
 const patience = 60; // questions, a second apart
@@ -32,9 +33,11 @@ export function bmcPanel(app, name) {
     return job.results?.[0] || {ok: false, message: said(job.reason) || t('bmc.silent')};
   }
 
-  const p = panel(t('bmc.title'), async () => undefined);
+  const console = mayAct() ? consoleControl(name) : undefined;
+  const p = panel(t('bmc.title'), async () => { await console?.look(); return undefined; });
+  p.close = () => console?.close();
   p.body.append(...(mayAct() ? [h('p.hint', null, t('bmc.about')), h('div.buttons', null,
     ask(t('bmc.power'), 'power', ['status']), ask(t('bmc.boot'), 'bootdev', ['get']), ask(t('bmc.inventory'), 'inventory', []))] : [lookingOn()]),
-  box, answers, commandLine(command('power', 'status', quote(name)), command('console', quote(name))));
+  box, answers, commandLine(command('power', 'status', quote(name)), command('bootdev', 'get', quote(name)), command('inventory', quote(name))), console?.element || '');
   return p;
 }
