@@ -98,6 +98,7 @@ var (
 	ErrUntrusted   = errors.New("the BMC's certificate is not one that the given CA vouches for")
 	ErrNotStored   = errors.New("the BMC accepted the setting and did not keep it")
 	ErrBusy        = errors.New("the BMC has no free session")
+	ErrNoTLS       = errors.New("the BMC answers without TLS")
 
 	ErrOtherMachine = errors.New("this is not the BMC of that machine")
 )

@@ -114,6 +114,8 @@ func advice(err error) string {
 		return "find out why it changed; if it was renewed, give the new one with --pin"
 	case errors.Is(err, bmc.ErrUntrusted):
 		return "give the CA that signed it with --ca, or the certificate itself with --pin"
+	case errors.Is(err, bmc.ErrNoTLS):
+		return "give its address as http://HOST:PORT, if nobody else can read its password on the way"
 	case errors.Is(err, bmc.ErrUnreachable):
 		return "look at its cable, its address and whether IPMI over LAN or Redfish is switched on"
 	case errors.Is(err, bmc.ErrBusy):

@@ -83,6 +83,9 @@ func (d *driver) fault(ctx context.Context, method, path string, err error) erro
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
 		f.kinds = []error{bmc.ErrUnreachable, context.DeadlineExceeded}
 		reason = bmc.ErrUnreachable.Error() + " in time"
+	case isPlain(err):
+		f.kinds = []error{bmc.ErrNoTLS, bmc.ErrUnsupported}
+		reason = bmc.ErrNoTLS.Error()
 	case isConnection(err):
 		f.kinds = []error{bmc.ErrUnreachable}
 		f.refused = errors.Is(err, syscall.ECONNREFUSED)
@@ -113,11 +116,18 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
+// isPlain reports whether a web server answers in clear text; some leave out
+// the status line of what they do not understand.
+func isPlain(err error) bool {
+	var not tls.RecordHeaderError
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &not) && not.RecordHeader[0] == '<'
+}
+
 func isConnection(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
 	return errors.As(err, &op) || errors.As(err, &dns) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, syscall.ECONNRESET) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") ||
+		errors.Is(err, syscall.ECONNRESET) ||
 		strings.Contains(err.Error(), "first record does not look like a TLS handshake") || strings.Contains(err.Error(), "malformed HTTP")
 }
 

@@ -186,7 +186,7 @@ func (d *driver) connect(ctx context.Context) error {
 	})
 	if err != nil {
 		if status(err) == 0 && !errors.Is(err, bmc.ErrCertificate) && !errors.Is(err, bmc.ErrUntrusted) &&
-			!errors.Is(err, bmc.ErrUnreachable) && !errors.Is(err, context.Canceled) {
+			!errors.Is(err, bmc.ErrUnreachable) && !errors.Is(err, bmc.ErrNoTLS) && !errors.Is(err, context.Canceled) {
 			// It has a web server, and not this one.
 			return fmt.Errorf("%w: %w", err, bmc.ErrUnsupported)
 		}
