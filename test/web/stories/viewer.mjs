@@ -18,7 +18,7 @@ await story(async ({page, context, url, browser}) => {
   await logIn(page, 'wall', viewer);
 
   // the board and a machine, whose answer file has no secret
-  await page.getByText('wall (may look)').waitFor();
+  await page.getByText('wall · viewer').waitFor();
   await page.waitForFunction(() => document.querySelectorAll('.cell').length === 2);
   await page.locator('[data-node="n1"]').click();
   await page.getByRole('heading', {name: 'n1', level: 1}).waitFor();
