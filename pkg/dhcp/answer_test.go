@@ -364,6 +364,20 @@ func TestProxy(t *testing.T) {
 	})
 }
 
+func TestExplainSaysEachReasonOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		with []func(*site.Settings)
+		want string
+	}{
+		"server": {nil, "reserved by the plan; planned, but not armed"},
+		"proxy":  {[]func(*site.Settings){withProxy}, "no boot file for it: planned, but not armed"},
+	} {
+		if _, why := Explain(world(t, c.with...).state, config(), Asker{MAC: mac1}, epoch); why != c.want {
+			t.Errorf("%s: %q, want %q", name, why, c.want)
+		}
+	}
+}
+
 func TestAnswerExplainsItself(t *testing.T) {
 	h := world(t).arm("n1")
 	a := Decide(h.state, config(), ask(TypeDiscover, mac1).firmware(7).request(t), epoch)

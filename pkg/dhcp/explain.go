@@ -2,6 +2,7 @@ package dhcp
 
 import (
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/ipxe"
@@ -23,7 +24,7 @@ func Explain(s *site.State, cfg Config, p Asker, now time.Time) (text, why strin
 	req := p.request()
 	a := Decide(s, cfg, &req, now)
 	why = a.Why
-	if a.BootWhy != "" {
+	if !strings.HasSuffix(why, a.BootWhy) { // some end with it
 		why += "; " + a.BootWhy
 	}
 	if a.Reply == nil {
