@@ -21,6 +21,7 @@ type exchange struct {
 	answer    Answer
 	renewOnly bool // as it was when the answer was decided
 	sent      []byte
+	failed    error // why it was not committed
 }
 
 func (e *exchange) decide(st *site.State) {
@@ -114,12 +115,23 @@ func (e *exchange) probe(ctx context.Context) error {
 // commit decides again inside the single writer, and returns when the events
 // are on disk. Only then may the reply leave.
 func (e *exchange) commit(ctx context.Context) error {
-	_, err := e.s.Ledger.Do(ctx, func(st *site.State, now time.Time) ([]site.Body, error) {
-		e.now = now
-		e.decide(st)
-		return e.answer.Events, nil
-	})
+	_, err := e.s.Ledger.Do(ctx, e.again)
 	return err
+}
+
+// submit is commit for the goroutine that receives: the message goes to conclude
+// once its events are on disk. It reports false when too many wait.
+func (e *exchange) submit() bool {
+	return e.s.Ledger.Try(e.again, func(_ *site.State, err error) {
+		e.failed = err
+		e.s.committed <- e
+	})
+}
+
+func (e *exchange) again(st *site.State, now time.Time) ([]site.Body, error) {
+	e.now = now
+	e.decide(st)
+	return e.answer.Events, nil
 }
 
 // finish does what the answer says, unless something failed before.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 type Ledger interface {
 	State() *site.State
 	Do(ctx context.Context, decide ledger.Decide) (*site.State, error)
+	Try(decide ledger.Decide, done func(*site.State, error)) bool
 }
 
 // Probe finds out whether a station uses an address, within half a second.
@@ -48,7 +50,8 @@ type Server struct {
 	scout     *scout
 	watch     *watch
 	conns     []*conn
-	slots     chan struct{} // bounds the goroutines that wait for a probe or a commit
+	slots     chan struct{}  // bounds the messages that wait for a probe or a commit
+	committed chan *exchange // to be finished; has room for all that wait
 	workers   sync.WaitGroup
 	packets   sync.Pool
 	renewOnly atomic.Bool
@@ -117,7 +120,7 @@ func (s *Server) defaults() {
 		s.HTTPPort = 80
 	}
 	s.book, s.watch, s.scout = NewBook(), newWatch(), newScout(s)
-	s.slots = make(chan struct{}, maxWaiting)
+	s.slots, s.committed = make(chan struct{}, maxWaiting), make(chan *exchange, maxWaiting)
 	s.packets.New = func() any { return new(message) }
 }
 
@@ -188,6 +191,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer cancel()
 	if s.Probe != nil && s.ProbeMany != nil {
 		s.workers.Go(func() { s.scout.run(ctx) })
+	}
+	for range runtime.GOMAXPROCS(0) {
+		s.workers.Go(func() { s.conclude(ctx) })
 	}
 	errs := make(chan error, len(s.conns))
 	for _, c := range s.conns {
@@ -288,10 +294,36 @@ func (s *Server) handle(ctx context.Context, c *conn, m *message, n int, from ne
 		s.counts.busy.Add(1)
 		return false
 	}
-	s.workers.Go(func() {
-		e.settle(ctx)
-		s.packets.Put(m)
+	if e.answer.Probe.IsValid() {
+		s.workers.Go(func() {
+			e.settle(ctx)
+			s.release(m)
+		})
+		return true
+	}
+	if !e.submit() {
+		s.counts.busy.Add(1)
 		<-s.slots
-	})
+		return false
+	}
 	return true
+}
+
+func (s *Server) release(m *message) {
+	s.packets.Put(m)
+	<-s.slots
+}
+
+// conclude replies to those whose events are on disk. A goroutine for each of
+// them would cost a rack that gets its power back as much as all the rest.
+func (s *Server) conclude(ctx context.Context) {
+	for {
+		select {
+		case e := <-s.committed:
+			e.finish(e.failed)
+			s.release(e.m)
+		case <-ctx.Done():
+			return
+		}
+	}
 }

@@ -2,6 +2,7 @@ package dhcp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -217,8 +218,16 @@ func TestServePoolLeaseIsOnDiskBeforeTheACK(t *testing.T) {
 // stuckLedger cannot write.
 type stuckLedger struct{ Ledger }
 
-func (stuckLedger) Do(context.Context, ledger.Decide) (*site.State, error) {
-	return nil, fmt.Errorf("no space left on device")
+var errStuck = errors.New("no space left on device")
+
+func (stuckLedger) Do(context.Context, ledger.Decide) (*site.State, error) { return nil, errStuck }
+
+func (l stuckLedger) Try(decide ledger.Decide, done func(*site.State, error)) bool {
+	go func() {
+		_, _ = decide(l.State().Fork(), epoch)
+		done(nil, errStuck)
+	}()
+	return true
 }
 
 func TestServeWithoutALedgerPromisesNothing(t *testing.T) {

@@ -111,6 +111,9 @@ func daemonMAC() site.MAC { return site.MAC{0x02, 0x52, 0x53, 0, 0, 1} }
 
 // appendRecord writes a packet as the pcap file has it.
 func appendRecord(b []byte, p Packet) []byte {
+	if b == nil {
+		b = make([]byte, 0, 2<<10) // question and answer of one exchange
+	}
 	data := p.Data[:min(len(p.Data), 9000)]
 	length := uint32(etherSize + ipSize + udpSize + len(data))
 	at := p.At.UTC()

@@ -61,7 +61,7 @@ type Ledger struct {
 type call struct {
 	decide Decide
 	err    error
-	done   chan *site.State
+	done   func(*site.State, error) // called once, by the writer; it does not block
 }
 
 // Open folds the log into a state: the newest intact snapshot, then the
@@ -126,7 +126,12 @@ func (l *Ledger) Now() time.Time { return l.opts.Clock().UTC().Truncate(time.Mil
 // returns the state that holds them: when it returns nil, they are on disk.
 // A decision without events returns once everything it looked at is on disk.
 func (l *Ledger) Do(ctx context.Context, decide Decide) (*site.State, error) {
-	c := &call{decide: decide, done: make(chan *site.State, 1)}
+	type result struct {
+		state *site.State
+		err   error
+	}
+	done := make(chan result, 1)
+	c := &call{decide: decide, done: func(s *site.State, err error) { done <- result{s, err} }}
 	select {
 	case l.calls <- c:
 	case <-ctx.Done():
@@ -135,16 +140,33 @@ func (l *Ledger) Do(ctx context.Context, decide Decide) (*site.State, error) {
 		return nil, l.stopError()
 	}
 	select {
-	case s := <-c.done:
-		return s, c.err
+	case r := <-done:
+		return r.state, r.err
 	case <-l.stopped:
 		// The writer may have answered in its last breath.
 		select {
-		case s := <-c.done:
-			return s, c.err
+		case r := <-done:
+			return r.state, r.err
 		default:
 			return nil, l.stopError()
 		}
+	}
+}
+
+// Try is Do for a caller who cannot wait: done is given what Do would return. It
+// runs in the single writer, and must not block. Try reports whether there was
+// room; without room, and after the ledger has stopped, done is not called.
+func (l *Ledger) Try(decide Decide, done func(*site.State, error)) bool {
+	select {
+	case <-l.stopped:
+		return false
+	default:
+	}
+	select {
+	case l.calls <- &call{decide: decide, done: done}:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -166,7 +188,20 @@ func (l *Ledger) Run(ctx context.Context) error {
 	}
 	l.cause = err
 	close(l.stopped)
+	l.refuse()
 	return err
+}
+
+// refuse answers those who came too late and do not wait themselves.
+func (l *Ledger) refuse() {
+	for {
+		select {
+		case c := <-l.calls:
+			c.answer(nil, l.stopError())
+		default:
+			return
+		}
+	}
 }
 
 func (l *Ledger) write(ctx context.Context, saving *sync.WaitGroup) error {
@@ -256,7 +291,7 @@ func (c *call) answer(s *site.State, err error) {
 	if c.err != nil {
 		s = nil
 	}
-	c.done <- s
+	c.done(s, c.err)
 }
 
 // draft is what a group makes of the state: the state after it, its events, and

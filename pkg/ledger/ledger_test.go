@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -266,6 +267,67 @@ func TestFollowGivesEveryEventOnceAndInOrder(t *testing.T) {
 		if next++; next > before+after {
 			break
 		}
+	}
+}
+
+// Whoever does not wait is told all the same: what was committed, what was
+// refused, and that the ledger has stopped.
+func TestThoseWhoDoNotWaitAreTold(t *testing.T) {
+	log := &spy{Log: mem.New()}
+	l, stop := running(t, log, ledger.Options{})
+	told := make(chan error, 1)
+	try := func(i int) error {
+		t.Helper()
+		var seq uint64
+		if !l.Try(give(lease(i)), func(s *site.State, err error) {
+			if s != nil {
+				seq = s.Seq
+			}
+			told <- err
+		}) {
+			t.Fatal("there was no room")
+		}
+		err := <-told
+		if err == nil && (seq == 0 || l.State().Seq < seq) {
+			t.Errorf("told of event %d at event %d", seq, l.State().Seq)
+		}
+		return err
+	}
+	if err := try(1); err != nil || log.appends.Load() != 1 {
+		t.Fatalf("%v after %d writes", err, log.appends.Load())
+	}
+	log.failWith(store.ErrNoSpace)
+	if err := try(2); !errors.Is(err, store.ErrNoSpace) {
+		t.Fatalf("on a full disk it is %v", err)
+	}
+	log.gate = make(chan struct{})
+	log.fail.Store(nil)
+	if !l.Try(give(lease(3)), func(_ *site.State, err error) { told <- err }) {
+		t.Fatal("there was no room")
+	}
+	for log.appends.Load() < 3 {
+		runtime.Gosched()
+	}
+	late := make(chan error, 1)
+	if !l.Try(give(lease(4)), func(_ *site.State, err error) { late <- err }) {
+		t.Fatal("there was no room")
+	}
+	ended := make(chan struct{})
+	go func() { _ = stop(); close(ended) }()
+	log.gate <- struct{}{}
+	select {
+	case log.gate <- struct{}{}: // the writer may take the late one before it sees that it is to end
+		<-ended
+	case <-ended:
+	}
+	if err := <-told; err != nil {
+		t.Errorf("what was on its way is %v", err)
+	}
+	if err := <-late; err != nil && !errors.Is(err, ledger.ErrStopped) {
+		t.Errorf("what came too late is %v", err)
+	}
+	if l.Try(give(lease(5)), func(*site.State, error) { t.Error("told after the end") }) {
+		t.Error("a ledger that has stopped took a change")
 	}
 }
 
