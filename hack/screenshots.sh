@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
-rm -f "$dir"/*.png
+[ -n "${ONLY:-}" ] || rm -f "$dir"/*.png
 work=$(mktemp -d)
 pids=
 cleanup() {

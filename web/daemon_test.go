@@ -55,7 +55,8 @@ var answerScripts = []string{
 // machines of the demo say.
 var apart = []string{
 	"{}: is {}, planned {}", "CPUs of {}: are {}, planned {}", "not set", "sysctl {}", "there is no disk at all, is the driver of its controller missing?", // scripts of answer files
-	"at {}: {}", "by {}: {}", "{}, through relay {}", "{}, read back: {}", "a viewer", "an operator", "ready", "armed",
+	"at {}: {}", "by {}: {}", "{}, through relay {}", "{}, read back: {}", "the column {} is for {}, and the plan has {} networks for that",
+	"the column {} could be the management address or one on a business network of its own", "a viewer", "an operator", "ready", "armed",
 	"{} disks match the selector of the system disk, {} is wanted: {}; nothing was written",
 	"package {} does not install: unexpected end of file",
 	"sysctl {} is {}, not {}",
@@ -266,7 +267,7 @@ type sentences struct {
 }
 
 var (
-	verb    = regexp.MustCompile(`%(\[\d\])?[-+#0]*[\d.]*[dsqvwxTfgt]`)
+	verb    = regexp.MustCompile(`%(\[\d\])?[-+#0]*[\d.]*[dsqvwxTfgtU]`)
 	flag    = regexp.MustCompile(`VarP?$`) // of a command: cobra's ways to define one
 	reading = regexp.MustCompile(`^iPXE script$|[a-z]{2,}[,:;]? [a-z(]|[a-z]{3,}: ?\{\}|\{\} [a-z]{2,}`)
 )

@@ -80,6 +80,7 @@ func TestSaidPutsTogether(t *testing.T) {
 		{"disk: no disk fits (model=PM9A3); sda has another WWN; sdb is smaller than 8 GiB", "磁盘：没有磁盘符合（model=PM9A3）；sda 的 WWN 不同；sdb 小于 8 GiB"},
 		{"reserved by the plan; its install failed before the disk was touched: 2 disks match the selector of the system disk, 1 is wanted: sda, sdb; nothing was written",
 			"由规划保留；安装在写盘之前失败：有 2 块磁盘符合系统盘的选择条件，应为 1 块：sda, sdb；尚未写盘"},
+		{"the column 管理IP is for management, and the plan has 0 networks for that", "列 管理IP 用于management，而规划中有 0 个这样的网络"},
 		{"tcp port 8080 is free for HTTP boot", "tcp 端口 8080 空闲，可用于HTTP boot"},
 	}
 	var texts, want []string

@@ -1,5 +1,5 @@
 // Pictures of every page and of the states that it can be in:
-// node screenshots.mjs DEMO EMPTY GUARDED DIR
+// node screenshots.mjs DEMO EMPTY GUARDED DIR; ONLY=REGEXP picks some by name.
 // DEMO runs an install, EMPTY has no plan, GUARDED wants a login.
 import {join} from 'node:path';
 import {assert, open} from './lib.mjs';
@@ -11,6 +11,7 @@ const english = {locale: 'en-GB', colorScheme: 'light'};
 const chinese = {locale: 'zh-CN', colorScheme: 'dark'};
 
 const browser = await open();
+const only = new RegExp(process.env.ONLY || '.'); // names of pictures
 
 /**
  * Takes one picture.
@@ -19,6 +20,7 @@ const browser = await open();
  * full is the whole page, not only what is seen at first; tall is a screen as high as the page, for what is drawn when it is near
  */
 async function shoot(name, url, size, {locale = 'en-GB', colorScheme = 'light', act, full = true, tall = false, media, storageState} = {}) {
+  if (!only.test(name)) return;
   const context = await browser.newContext({viewport: sizes[size], locale, colorScheme, isMobile: size === 'phone', hasTouch: size === 'phone', ignoreHTTPSErrors: true, storageState});
   context.setDefaultTimeout(patience);
   const page = await context.newPage();
@@ -132,7 +134,7 @@ await shoot('verify', demo + 'images', '1280', {full: false, act: async (page) =
 await shoot('bmc', demo + 'nodes/node-01', '1280', {act: async (page) => { await page.getByRole('button', {name: 'Power state'}).click(); await page.locator('[role="status"] .facts').first().waitFor(); }});
 
 // what is wrong
-const sheet = ['机柜,U位,序列号,MAC地址,主机名,角色,管理IP', 'B01,11,2102311TUF10K9000001,52:54:00:aa:00:01,extra-01,base,127.20.9.1', 'B01,13,2102311TUF10K9000002,52:54:00:aa:00,extra-02,base,127.20.9.2'].join('\n');
+const sheet = ['机柜,U位,序列号,MAC地址,主机名,角色', 'B01,11,2102311TUF10K9000001,52:54:00:aa:00:01,extra-01,base', 'B01,13,2102311TUF10K9000002,52:54:00:aa:00,extra-02,base'].join('\n');
 const badCell = async (page) => { await choose(page, page.locator('.drop button').nth(1), {name: '资产表.csv', mimeType: 'text/csv', buffer: Buffer.from(sheet)}); await page.locator('.beside, .panel table').first().waitFor(); await page.locator('.panel tbody tr').first().waitFor(); };
 await everywhere('sheet', demo + 'plan', {act: badCell});
 const badPlan = async (page) => { await page.locator('#plan-text').evaluate((e) => { e.value = e.value.replace('profile: base', 'profil: base').replace('127.20.1.3', '127.20.1.2'); e.dispatchEvent(new Event('input')); }); await page.locator('.findings li').first().waitFor(); };
@@ -141,8 +143,8 @@ const notISO = async (page) => { await choose(page, page.locator('.drop button')
 await shoot('not-an-iso', demo + 'images', '1280', {act: notISO});
 await shoot('not-an-iso-zh-dark', demo + 'images', 'phone', {...chinese, act: notISO});
 
-// on paper, 190 mm wide
-sizes.paper = {width: 718, height: 1000};
+// on paper: A4 between margins of 15 mm
+sizes.paper = {width: 680, height: 960};
 await shoot('print-report', demo + 'report', 'paper', {media: 'print'});
 await shoot('print-report-zh-dark', demo + 'report', 'paper', {...chinese, media: 'print'});
 await shoot('print-machine', demo + `nodes/${failed}`, 'paper', {media: 'print'});

@@ -66,7 +66,9 @@ export function disarmDialog(app, selector) {
 export function adoptDialog(app, mac) {
   openDialog(t('action.adopt'), (close) => {
     const name = h('input', {type: 'text', autocomplete: 'off', spellcheck: 'false', oninput: update});
-    const role = h('input', {type: 'text', autocomplete: 'off', spellcheck: 'false', oninput: update});
+    const role = h('input', {type: 'text', autocomplete: 'off', spellcheck: 'false', list: 'roles', oninput: update});
+    const known = h('datalist', {id: 'roles'});
+    api.roles().then((roles) => fill(known, roles.map((r) => h('option', {value: r.name}))), () => {}); // it can be typed
     const rack = h('input', {type: 'text', autocomplete: 'off', spellcheck: 'false', oninput: update});
     const line = h('div');
     const box = errorBox();
@@ -79,7 +81,7 @@ export function adoptDialog(app, mac) {
       app.router.go('/nodes/' + encodeURIComponent(node.name));
     };
     update();
-    return [h('p', null, t('adopt.about', {mac})), field(t('machine.name'), name), field(t('machine.role'), role), field(t('machine.rack'), rack), person(), line, box,
+    return [h('p', null, t('adopt.about', {mac})), field(t('machine.name'), name), field(t('machine.role'), role), known, field(t('machine.rack'), rack), person(), line, box,
       buttons(close, actButton(t('action.adopt'), adopt, {box}))];
   });
 }

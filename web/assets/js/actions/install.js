@@ -9,6 +9,8 @@ import {stateMark} from '../lib/states.js';
 import {amount, amountOf, by, check, field, person, table} from './form.js';
 import {command, quote} from './shell.js';
 
+const listed = 1000; // machines: a dialog of 16,000 rows would take its time
+
 /** @param {import('../main.js').App} app @param {string} selector */
 export function installDialog(app, selector) {
   const box = errorBox();
@@ -74,7 +76,8 @@ function form(app, selector, nodes, close) {
   update();
   return [
     h('p.warning', null, t('install.wipes', {n: nodes.length})),
-    wipeTable(nodes),
+    wipeTable(nodes.slice(0, listed)),
+    nodes.length > listed ? [h('p.hint', null, t('install.more', {n: nodes.length - listed})), commandLine(command('install', quote(selector), '--dry-run'))] : null,
     power.element, options, h('div.fields', null, person(), why),
     h('div.confirm', null, box, h('div.fields', null, field(`${t('install.type', {word})} ${nodes.length === 1 ? t('install.type.one') : t('install.type.many')}`, typed),
       h('div.buttons', null, go, h('button', {type: 'button', onclick: close}, t('dialog.cancel')))), line),

@@ -2,7 +2,7 @@
 import * as api from '../lib/api.js';
 import {coded, fill, h, perFrame, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
-import {dateTime, duration, t} from '../lib/i18n.js';
+import {dateTime, duration, has, t} from '../lib/i18n.js';
 import {mayAct} from '../lib/session.js';
 import {messageText, named, verbName} from '../lib/names.js';
 import {said} from '../lib/said.js';
@@ -108,5 +108,6 @@ const steps = (text, list) => h('details', null, h('summary', null, text, ' ', h
 export function data(d) {
   if (d === undefined || d === null) return '';
   if (typeof d !== 'object') return String(d);
+  if (Object.keys(d).length === 1 && d.power) return has(`powered.${d.power}`) ? t(`powered.${d.power}`) : d.power;
   return Object.entries(d).filter(([, v]) => typeof v !== 'object').map(([k, v]) => `${k}: ${v}`).join(', ');
 }

@@ -69,6 +69,7 @@ export function planView(app) {
     for (const f of result.findings || []) if (f.line && bad.get(f.line) !== 'error') bad.set(f.line, f.severity);
     lineNumbers();
     const errors = (result.findings || []).filter((f) => f.severity === 'error').length;
+    apply.disabled = errors > 0;
     fill(findings,
       h('p', {class: errors ? 'error' : 'good'}, errors ? t('plan.unusable', {n: errors}) : result.applied ? t('plan.applied', {n: result.nodes}) : t('plan.usable', {n: result.nodes})),
       result.refused ? h('p.warning', null, said(result.refused)) : null,

@@ -22,7 +22,7 @@ export function sheetReport(name, r, take, again) {
     r.changes?.length ? h('details', {open: r.changes.length < 12}, h('summary', null, t('plan.changes', {n: r.changes.length})),
       h('ul.mono', null, r.changes.slice(0, 500).map((c) => h('li', null, `${t(`sheet.kind.${c.kind}`)} ${c.node}: ${(c.fields || []).map((f) => `${f.field} ${f.old ? `${f.old} → ` : ''}${f.new || '–'}`).join(', ')}`)))) : null,
     decisions(name, r, again),
-    box, h('div.buttons', null, r.text ? actButton(bad.length ? t('sheet.takerest', {n: (r.changes || []).length}) : t('sheet.take', {n: (r.changes || []).length}), take, {box}) : null),
+    box, h('div.buttons', null, r.text && r.changes?.length ? actButton(bad.length ? t('sheet.takerest', {n: (r.changes || []).length}) : t('sheet.take', {n: (r.changes || []).length}), take, {box}) : null),
     commandLine(command('plan', 'import', quote(name), '--plan plan.yaml --write', bad.length > 0 && '--skip-bad-rows')));
 }
 
