@@ -3,6 +3,7 @@ package planfile
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -102,22 +103,22 @@ func syntaxError(src *source, err error) *Error {
 		return src.error("yaml-syntax", 1, 1, "", "this is not YAML: "+err.Error())
 	}
 	message, at := strings.ReplaceAll(located.GetMessage(), "'\t'", "tab"), located.GetToken().Position
-	if wide, column := fullWidth(src.lines[min(at.Line, len(src.lines))-1]); wide != "" {
-		return src.error("yaml-full-width", at.Line, column, "switch the input method to half width: : , [ ] { } \"", "full-width "+wide+" means nothing in YAML: "+message)
+	if strange, column := foreignMark(src.lines[min(at.Line, len(src.lines))-1]); strange != "" {
+		return src.error("yaml-full-width", at.Line, column, "retype it in half width (the ASCII character); an editor that shows invisible characters helps", strange+" means nothing in YAML: "+message)
 	}
 	return src.error("yaml-syntax", at.Line, at.Column, syntaxFix(message), message)
 }
 
-// fullWidth finds the first punctuation mark in a line that a Chinese input
-// method puts in place of one that YAML knows.
-func fullWidth(line string) (mark string, column int) {
+// foreignMark finds the first character in a line that a Chinese input method
+// or a copy from a document put in place of one that YAML knows.
+func foreignMark(line string) (name string, column int) {
 	line, _, _ = strings.Cut(line, " #")
-	at := strings.IndexAny(line, "：，［］｛｝“”‘’－　")
-	if at < 0 {
-		return "", 0
+	for i, r := range line {
+		if strings.ContainsRune("：，［］｛｝“”‘’－\u00a0\u3000\u200b\ufeff", r) {
+			return strconv.QuoteRune(r), utf8.RuneCountInString(line[:i]) + 1
+		}
 	}
-	mark = string([]rune(line[at:])[0])
-	return mark, utf8.RuneCountInString(line[:at]) + 1
+	return "", 0
 }
 
 func syntaxFix(message string) string {

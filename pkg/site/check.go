@@ -135,6 +135,9 @@ func (c *checker) checkSite() {
 			c.fail("locale-malformed", "locale."+v.key, "write it like "+v.example, "the %s %q has a character that no %s has", v.key, v.value, v.key)
 		}
 	}
+	if zone := p.Locale.Timezone; zone != "" && zone != "UTC" && (!strings.Contains(zone, "/") || strings.HasSuffix(zone, "/Beijing")) {
+		c.warn("timezone-unknown", "locale.timezone", "use the IANA name, as `timedatectl list-timezones` has it: Asia/Shanghai for all of China", "%q is no Area/City that installers know", zone)
+	}
 	if len(p.Nodes) == 0 {
 		c.warn("no-nodes", "nodes", "add the machines under nodes", "the plan names no machine")
 	}

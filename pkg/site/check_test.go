@@ -87,6 +87,8 @@ func TestCheck(t *testing.T) {
 		{"site-name-missing", "site", SeverityWarning, func(p *Plan) { p.Site = "" }},
 		{"site-name-malformed", "site", SeverityError, func(p *Plan) { p.Site = "a\x1b[2J" }},
 		{"domain-malformed", "domain", SeverityError, func(p *Plan) { p.Domain = "Lab_1.example" }},
+		{"timezone-unknown", "locale.timezone", SeverityWarning, func(p *Plan) { p.Locale.Timezone = "Beijing" }},
+		{"timezone-unknown", "locale.timezone", SeverityWarning, func(p *Plan) { p.Locale.Timezone = "Asia/Beijing" }},
 		{"locale-malformed", "locale.timezone", SeverityError, func(p *Plan) { p.Locale.Timezone = "Asia/Shanghai\n%pre" }},
 		{"locale-malformed", "locale.language", SeverityError, func(p *Plan) { p.Locale.Language = "zh CN" }},
 		{"locale-malformed", "locale.keyboard", SeverityError, func(p *Plan) { p.Locale.Keyboard = "us;" }},
