@@ -4,10 +4,12 @@ package architecture
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 const module = "github.com/rackseed/rackseed/"
@@ -47,6 +49,26 @@ func packages(t *testing.T) []listed {
 		t.Fatalf("go list found only %d packages", len(all))
 	}
 	return all
+}
+
+// The picture in HACKING.md has every room of pkg/.
+func TestHackingNamesEveryPackage(t *testing.T) {
+	text, err := os.ReadFile("../../HACKING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, house, _ := strings.Cut(string(text), "\n## The house\n")
+	house, _, _ = strings.Cut(house, "\n## ")
+	words := strings.FieldsFunc(house, func(r rune) bool { return !unicode.IsLower(r) })
+	rooms, err := os.ReadDir("../../pkg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, room := range rooms {
+		if room.IsDir() && !slices.Contains(words, room.Name()) {
+			t.Errorf("HACKING.md does not show pkg/%s", room.Name())
+		}
+	}
 }
 
 func in(list []string, path string) bool {
@@ -91,7 +113,6 @@ func forbidden(from, to, path string, ours bool) string {
 }
 
 // inside reports two packages of one edge, such as pkg/image and pkg/image/iso.
-// inside tells that both are rooms of one edge.
 func inside(a, b string) bool {
 	for _, edge := range edges() {
 		if in([]string{edge}, a) && in([]string{edge}, b) {
