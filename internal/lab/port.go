@@ -49,9 +49,6 @@ func (l *Lab) AddPort(name string, addrs ...string) *Port {
 	return p
 }
 
-// Namespace is the name under which `ip netns exec` knows the port.
-func (p *Port) Namespace() string { return p.ns.name }
-
 // SetLink takes the port's cable out or puts it back.
 func (p *Port) SetLink(up bool) {
 	p.lab.t.Helper()

@@ -70,9 +70,6 @@ func exitReason(err error) error {
 	return err
 }
 
-// PID is the process id, in the machine's own numbering.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
-
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 

@@ -23,11 +23,6 @@ func (c *Client) ForgetBMC(ctx context.Context, node, by string) error {
 	return c.do(ctx, http.MethodDelete, "/api/v1/nodes/"+url.PathEscape(node)+"/bmc", url.Values{"by": {by}}, nil, nil)
 }
 
-// Recordings lists the consoles that are being recorded.
-func (c *Client) Recordings(ctx context.Context) (list []view.Recording, err error) {
-	return list, c.do(ctx, http.MethodGet, "/api/v1/recordings", nil, nil, &list)
-}
-
 // StartRecording has the daemon record a console for a while.
 func (c *Client) StartRecording(ctx context.Context, node string, d time.Duration) error {
 	data, err := json.Marshal(view.RecordingRequest{For: d})
