@@ -22,7 +22,7 @@ func newConsoleCommand(g *globals) *cobra.Command {
 	f := &consoleFlags{}
 	c := &cobra.Command{
 		Use:   "console NODE",
-		Short: "the serial console of a machine, through its BMC",
+		Short: "The serial console of a machine, through its BMC",
 		Long: `Shows the serial console of a machine in this terminal, through its BMC (IPMI serial over LAN).
 A console that somebody else has open is taken over. Redfish has no console of its own: where a BMC offers one
 by SSH or in its pages, it is not used here.

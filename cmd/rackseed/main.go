@@ -119,14 +119,21 @@ func newRootCommand() *cobra.Command {
 	})
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState(), "directory of the log, the image library and the daemon's socket")
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "print JSON")
-	root.AddCommand(
-		newServeCommand(g), newDemoCommand(g), newDoctorCommand(g),
-		newPlanCommand(g), newImageCommand(g), newNodeCommand(g),
-		newExplainCommand(g), newRenderCommand(g), newBundleCommand(g), newISOCommand(), newExportCommand(g),
-		newInstallCommand(g), newDisarmCommand(g), newEventsCommand(g),
-		newPowerCommand(g), newBootdevCommand(g), newBIOSCommand(g), newMediaCommand(g), newInventoryCommand(g), newConsoleCommand(g), newBMCCommand(g), newJobCommand(g),
-		newBackupCommand(g), newRestoreCommand(g), newReportCommand(g), newOperatorCommand(g), newStormCommand(), newDHCPCommand(g), newVersionCommand(g),
-	)
+	const daemon = "The daemon and this program"
+	add := func(title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: title, Title: title + ":"})
+		for _, c := range commands {
+			c.GroupID = title
+		}
+		root.AddCommand(commands...)
+	}
+	add("First steps", newDemoCommand(g), newDoctorCommand(g), newPlanCommand(g), newImageCommand(g), newServeCommand(g))
+	add("Machines", newNodeCommand(g), newInstallCommand(g), newDisarmCommand(g), newExplainCommand(g), newRenderCommand(g), newEventsCommand(g), newReportCommand(g))
+	add("BMCs", newPowerCommand(g), newBootdevCommand(g), newBIOSCommand(g), newMediaCommand(g), newInventoryCommand(g), newConsoleCommand(g), newBMCCommand(g), newJobCommand(g))
+	add("Beside and behind the installation", newBundleCommand(g), newISOCommand(), newExportCommand(g))
+	add(daemon, newDHCPCommand(g), newOperatorCommand(g), newBackupCommand(g), newRestoreCommand(g), newStormCommand(), newVersionCommand(g))
+	root.SetHelpCommandGroupID(daemon)
+	root.SetCompletionCommandGroupID(daemon)
 	addHelpers(root)
 	finish(root)
 	return root
