@@ -223,7 +223,7 @@ func recognizeApt(medium disc, m Media) (Media, error) {
 	if releases, err := fs.Glob(medium, "dists/*/Release"); err == nil && len(releases) > 0 {
 		m.Repos = []string{"."}
 	} else {
-		m.warn("no packages on this medium: the plan must name a package mirror")
+		m.warn("no packages on this medium: an install from it stops; add the DVD, with the netboot kernel and initrd")
 	}
 	if m.Family == Ubuntu {
 		m.Kernel, m.Initrd = firstFile(medium, "casper/vmlinuz"), firstFile(medium, "casper/initrd", "casper/initrd.gz")

@@ -34,8 +34,22 @@ func (r *run) checkImages(library []site.Image) {
 				r.fail("image-without-packages", path, "add the DVD ISO", "image %s has no repodata: there is nothing to install from", have.Name)
 			}
 		}
+		if have.Family == "debian" {
+			r.checkDebian(have, path)
+		}
 		r.checkGroups(have)
 		r.checkMachines(have)
+	}
+}
+
+// checkDebian: Debian's installer takes everything from the medium, over HTTP.
+func (r *run) checkDebian(have site.Image, path string) {
+	if strings.HasPrefix(have.Initrd, "install.") {
+		r.fail("image-needs-cd", path, "add it again with the netboot kernel and initrd of its release: --kernel linux --initrd initrd.gz",
+			"the initrd of image %s looks for a CD and cannot install over the network", have.Name)
+	}
+	if len(have.Repos) == 0 {
+		r.warn("image-without-dists", path, "add the DVD, with the netboot kernel and initrd", "image %s has no packages: an install from it stops before it touches the disk", have.Name)
 	}
 }
 

@@ -27,6 +27,32 @@ func parse(t testing.TB, name, text string) *planfile.Document {
 	return doc
 }
 
+// TestDebianMedia: a DVD needs the netboot pair beside it.
+func TestDebianMedia(t *testing.T) {
+	plan := parse(t, "plan.yaml", "site: a\naccess: {root: locked, ssh_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG9wwg3UurraDbeMtHZnOQ9ghgBcCDzWap+AGtph4kvI ops]}\n"+
+		"networks: {p: {subnet: 10.20.0.0/16, gateway: 10.20.0.1, dns: [10.20.0.1], ntp: [10.20.0.1]}}\nprovision: {network: p, dhcp: server}\n"+
+		"images: {d: {file: d.iso}}\nroles: {base: {profile: base, image: d}}\nnodes: [{name: n1, role: base, mac: 525400000001, addresses: {p: 10.20.1.1}}]\n")
+	dvd := site.Image{Name: "d", Family: "debian", Distro: "debian", Version: "13.0.0", Arch: "x86_64", Kernel: "install.amd/vmlinuz", Initrd: "install.amd/initrd.gz", Repos: []string{"."}}
+	netboot := dvd
+	netboot.Kernel, netboot.Initrd = ".rackseed/0/kernel", ".rackseed/0/initrd"
+	empty := netboot
+	empty.Repos = nil
+	for name, c := range map[string]struct {
+		image site.Image
+		want  string
+	}{
+		"DVD alone": {dvd, "image-needs-cd"}, "DVD and netboot": {netboot, ""}, "netboot alone": {empty, "image-without-dists"},
+	} {
+		var found []string
+		for _, f := range plan.Locate(lint.Checker{Profiles: profiles.Files, Images: []site.Image{c.image}}.Check(plan.Plan)) {
+			found = append(found, f.ID)
+		}
+		if got := strings.Join(found, " "); got != c.want {
+			t.Errorf("%s: found %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func good(t testing.TB) string {
 	t.Helper()
 	data, err := os.ReadFile("testdata/good.yaml")
