@@ -137,7 +137,7 @@ func (f *installFlags) armOnly(c *cobra.Command, g *globals, selector string) er
 		if err := table(c.OutOrStdout(), []string{"NAME", "ROLE", "IMAGE", "SERIAL", "ARMED UNTIL"}, rows); err != nil {
 			return err
 		}
-		return sayIf(true, c, "%d machines armed. Switch them on; they boot from the network.\n", len(armed.Nodes))
+		return sayIf(true, c, "%s armed. Switch on what is armed; it boots from the network.\n", counted(len(armed.Nodes), "machine"))
 	})
 }
 
@@ -172,12 +172,12 @@ func printInstall(w io.Writer, plan view.Job) error {
 		return err
 	}
 	if noBMC > 0 {
-		warnings = append(warnings, fmt.Sprintf("%d have no BMC in the plan: add bmc: {address: ADDRESS}, or --no-power and switch them on by hand", noBMC))
+		warnings = append(warnings, fmt.Sprintf("without a BMC in the plan: %s; add bmc: {address: ADDRESS}, or --no-power and switch on by hand", counted(noBMC, "machine")))
 	}
 	for _, text := range warnings {
 		fmt.Fprintln(w, "warning:", text)
 	}
-	_, err := fmt.Fprintf(w, "%d machines would be armed.\n", len(rows))
+	_, err := fmt.Fprintf(w, "%s would be armed.\n", counted(len(rows), "machine"))
 	return err
 }
 
@@ -217,7 +217,7 @@ func (f *installFlags) watch(c *cobra.Command, g *globals, cl *client.Client, st
 		if st, err := cl.Status(ctx); err == nil && st.Serving.Note != "" {
 			note = "; nothing is served: " + st.Serving.Note
 		}
-		fmt.Fprintf(show.out, "job %s: %d machines%s\n", started.ID, len(started.Results), note)
+		fmt.Fprintf(show.out, "job %s: %s%s\n", started.ID, counted(len(started.Results), "machine"), note)
 		if f.options.NoPower {
 			fmt.Fprintf(show.out, "%d armed. Switch them on; they boot from the network.\n", len(started.Results))
 		}
@@ -225,6 +225,9 @@ func (f *installFlags) watch(c *cobra.Command, g *globals, cl *client.Client, st
 	ended, err := show.watch(started.Results, func(tell func(view.JobChange)) (view.Job, error) {
 		return followPatiently(ctx, cl, started.ID, tell)
 	})
+	if ctx.Err() != nil {
+		return &exitError{exitFailed, fmt.Errorf("stopped watching job %[1]s, which the daemon goes on with: `rackseed install --resume %[1]s` watches it again, `rackseed job cancel %[1]s` ends it", started.ID)}
+	}
 	if err != nil {
 		return &exitError{exitFailed, fmt.Errorf("stopped watching job %[1]s, which the daemon goes on with (%[2]w): `rackseed install --resume %[1]s` watches it again, `rackseed job cancel %[1]s` ends it", started.ID, err)}
 	}
