@@ -215,9 +215,10 @@ func (s *session) begin(ctx context.Context) error {
 	return s.tolerate(err)
 }
 
-// tolerate lets pass that a BMC answers no.
+// tolerate lets pass that a BMC answers no, unless it is the user whom it
+// refuses.
 func (s *session) tolerate(err error) error {
-	if _, coded := completion(err); coded || errors.Is(err, bmc.ErrUnsupported) {
+	if _, coded := completion(err); (coded || errors.Is(err, bmc.ErrUnsupported)) && !errors.Is(err, bmc.ErrLogin) {
 		return nil
 	}
 	return err
