@@ -79,92 +79,115 @@ BMCs that want their password changed before anything else are served, too.`,
 	return c
 }
 
+// knownPassword is what is on record of a BMC's password.
+type knownPassword struct {
+	Name     string `json:"name"`
+	Address  string `json:"address"`
+	Username string `json:"username"`
+	Password string `json:"password"`
+	Note     string `json:"note,omitempty"`
+}
+
+// otherPasswords says what else may open the BMC.
+func otherPasswords(next, before site.Secret) string {
+	var words []string
+	if next != "" {
+		words = append(words, "or, if that is refused: "+next.Reveal())
+	}
+	if before != "" {
+		words = append(words, "before that: "+before.Reveal())
+	}
+	return strings.Join(words, "; ")
+}
+
 // showPasswords prints what the state directory has sealed.
 func (f *bmcFlags) showPasswords(c *cobra.Command, g *globals, args []string) error {
-	type row struct {
-		Name     string `json:"name"`
-		Address  string `json:"address"`
-		Username string `json:"username"`
-		Password string `json:"password"`
-		Note     string `json:"note,omitempty"`
+	known, err := f.knownPasswords(c, g, args)
+	if err != nil {
+		return err
 	}
-	var rows []row
-	note := func(next, before site.Secret) string {
-		var words []string
-		if next != "" {
-			words = append(words, "or, if that is refused: "+next.Reveal())
-		}
-		if before != "" {
-			words = append(words, "before that: "+before.Reveal())
-		}
-		return strings.Join(words, "; ")
-	}
-	if f.direct.bmcs != "" {
-		list, err := splitAddresses(f.direct.bmcs)
-		if err != nil {
-			return usageError("--bmc: %w", err)
-		}
-		v := &fileVault{dir: g.state}
-		all, err := v.read()
-		if err != nil {
-			return err
-		}
-		for _, a := range list {
-			t := targetAt(a, all[a].Username)
-			password, next, err := v.look(t)
-			if err != nil {
-				return err
-			}
-			if password != "" || next != "" {
-				before, err := v.box.Open(all[a].Before)
-				if err != nil {
-					return err
-				}
-				rows = append(rows, row{a, a, t.Username, password.Reveal(), note(next, site.Secret(before))})
-			}
-		}
-	} else {
-		box, err := seal.Open(filepath.Join(g.state, "key"))
-		if err != nil {
-			return err
-		}
-		s, err := stateFromLog(c, g)
-		if err != nil {
-			return err
-		}
-		sel, err := site.ParseSelector(args[0])
-		if err != nil {
-			return &exitError{exitUsage, err}
-		}
-		machines, err := s.Select(sel)
-		if err != nil {
-			return &exitError{exitUsage, err}
-		}
-		for _, m := range machines {
-			a, ok := s.Access.Get(m.Node.Name)
-			if !ok || a.Password == "" && a.Next == "" {
-				continue
-			}
-			password, err1 := box.Open(a.Password)
-			next, err2 := box.Open(a.Next)
-			before, err3 := box.Open(a.Before)
-			if err := errors.Join(err1, err2, err3); err != nil {
-				return fmt.Errorf("the password of %s: %w", m.Node.Name, err)
-			}
-			rows = append(rows, row{m.Node.Name, s.BMCOf(m).Address, a.Username, password, note(site.Secret(next), site.Secret(before))})
-		}
-	}
-	if len(rows) == 0 {
+	if len(known) == 0 {
 		return errors.New("no password of these BMCs was set by `rackseed bmc password`")
 	}
 	if g.json {
-		return printJSON(c, rows)
+		return printJSON(c, known)
 	}
-	cells := make([][]string, 0, len(rows))
-	for _, r := range rows {
-		cells = append(cells, []string{r.Name, r.Address, r.Username, orDash(r.Password), orDash(r.Note)})
+	cells := make([][]string, 0, len(known))
+	for _, k := range known {
+		cells = append(cells, []string{k.Name, k.Address, k.Username, orDash(k.Password), orDash(k.Note)})
 	}
 	return table(c.OutOrStdout(), []string{"NAME", "BMC", "USER", "PASSWORD", "NOTE"}, cells)
+}
+
+func (f *bmcFlags) knownPasswords(c *cobra.Command, g *globals, args []string) ([]knownPassword, error) {
+	if f.direct.bmcs == "" {
+		return passwordsOfNodes(c, g, args[0])
+	}
+	addresses, err := splitAddresses(f.direct.bmcs)
+	if err != nil {
+		return nil, usageError("--bmc: %w", err)
+	}
+	return passwordsOfAddresses(&fileVault{dir: g.state}, addresses)
+}
+
+// passwordsOfAddresses are those of BMCs that no plan names.
+func passwordsOfAddresses(v *fileVault, addresses []string) ([]knownPassword, error) {
+	all, err := v.read()
+	if err != nil {
+		return nil, err
+	}
+	var known []knownPassword
+	for _, a := range addresses {
+		t := targetAt(a, all[a].Username)
+		password, next, err := v.look(t)
+		if err != nil {
+			return nil, err
+		}
+		if password == "" && next == "" {
+			continue
+		}
+		before, err := v.box.Open(all[a].Before)
+		if err != nil {
+			return nil, err
+		}
+		known = append(known, knownPassword{a, a, t.Username, password.Reveal(), otherPasswords(next, site.Secret(before))})
+	}
+	return known, nil
+}
+
+// passwordsOfNodes are those of the plan's machines.
+func passwordsOfNodes(c *cobra.Command, g *globals, selector string) ([]knownPassword, error) {
+	box, err := seal.Open(filepath.Join(g.state, "key"))
+	if err != nil {
+		return nil, err
+	}
+	s, err := stateFromLog(c, g)
+	if err != nil {
+		return nil, err
+	}
+	sel, err := site.ParseSelector(selector)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	machines, err := s.Select(sel)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	var known []knownPassword
+	for _, m := range machines {
+		a, ok := s.Access.Get(m.Node.Name)
+		if !ok || a.Password == "" && a.Next == "" {
+			continue
+		}
+		password, err1 := box.Open(a.Password)
+		next, err2 := box.Open(a.Next)
+		before, err3 := box.Open(a.Before)
+		if err := errors.Join(err1, err2, err3); err != nil {
+			return nil, fmt.Errorf("the password of %s: %w", m.Node.Name, err)
+		}
+		known = append(known, knownPassword{m.Node.Name, s.BMCOf(m).Address, a.Username, password, otherPasswords(site.Secret(next), site.Secret(before))})
+	}
+	return known, nil
 }
 
 // stateFromLog folds the log of a daemon, or of its state directory.
