@@ -26,7 +26,7 @@ var spoken = []string{
 	"pkg/planfile/sheet/*.go", "-pkg/planfile/sheet/starter.go", "-pkg/planfile/sheet/write.go",
 	"pkg/flight/causes.go", "pkg/flight/text.go", "pkg/flight/notes.go",
 	"pkg/install/*.go", "pkg/boot/*.go", "pkg/dhcp/*.go", "-pkg/dhcp/conn.go", "-pkg/dhcp/serve.go",
-	"pkg/discovery/*.go", "pkg/cabling/*.go", "pkg/survey/*.go", "pkg/image/*.go", "-pkg/image/http.go", "-pkg/image/comps.go",
+	"pkg/discovery/*.go", "pkg/cabling/*.go", "pkg/survey/*.go", "pkg/image/*.go", "pkg/image/iso/*.go", "-pkg/image/http.go", "-pkg/image/comps.go",
 	"pkg/bmc/*.go", "pkg/bmc/console/recorder.go", "pkg/bmc/job/*.go", "pkg/bmc/batch/*.go", "pkg/bmc/redfish/*.go",
 	"pkg/bmc/ipmi/boot.go", "pkg/bmc/ipmi/console.go", "pkg/bmc/ipmi/errors.go", "pkg/bmc/ipmi/ipmi.go", "pkg/bmc/ipmi/session.go", "pkg/bmc/ipmi/password.go",
 	"pkg/api/*.go", "pkg/view/*.go", "pkg/login/desk.go",
@@ -56,7 +56,7 @@ var answerScripts = []string{
 var apart = []string{
 	"{}: is {}, planned {}", "CPUs of {}: are {}, planned {}", "not set", "sysctl {}", "there is no disk at all, is the driver of its controller missing?", // scripts of answer files
 	"at {}: {}", "by {}: {}", "{}, through relay {}", "{}, read back: {}", "the column {} is for {}, and the plan has {} networks for that",
-	"the column {} could be the management address or one on a business network of its own", "a viewer", "an operator", "ready", "armed",
+	"the column {} could be the management address or one on a business network of its own", "adding {}: {}", "a viewer", "an operator", "ready", "armed",
 	"{} disks match the selector of the system disk, {} is wanted: {}; nothing was written",
 	"package {} does not install: unexpected end of file",
 	"sysctl {} is {}, not {}",

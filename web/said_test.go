@@ -81,6 +81,8 @@ func TestSaidPutsTogether(t *testing.T) {
 		{"reserved by the plan; its install failed before the disk was touched: 2 disks match the selector of the system disk, 1 is wanted: sda, sdb; nothing was written",
 			"由规划保留；安装在写盘之前失败：有 2 块磁盘符合系统盘的选择条件，应为 1 块：sda, sdb；尚未写盘"},
 		{"the column 管理IP is for management, and the plan has 0 networks for that", "列 管理IP 用于management，而规划中有 0 个这样的网络"},
+		{"adding page.iso: not an ISO 9660 image: no volume descriptor at sector 16; check that it is the ISO itself, unpacked, and not a web page or a disk image",
+			"添加 page.iso：不是 ISO 9660 镜像：扇区 16 没有卷描述符；请确认它就是 ISO 本身（已解压），而不是网页或磁盘映像"},
 		{"tcp port 8080 is free for HTTP boot", "tcp 端口 8080 空闲，可用于HTTP boot"},
 	}
 	var texts, want []string

@@ -5,6 +5,7 @@ package web
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -121,6 +122,10 @@ func TestDemo(t *testing.T) {
 			tell(t, story, url)
 		})
 	}
+	t.Run("actions", func(t *testing.T) {
+		t.Parallel()
+		tell(t, "actions", url, fmt.Sprintf("node-%02d", machines))
+	})
 }
 
 // TestFirstMinute begins with nothing but a daemon.

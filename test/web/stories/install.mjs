@@ -22,6 +22,15 @@ await story(async ({page, url}) => {
 
   const failing = await page.locator('.cell[data-state="failed"]').getAttribute('data-node');
 
+  // the batch groups failures by cause, with the fix and the way to do it again
+  await page.goto(`${url}batch?selector=state%3Dfailed`);
+  const cause = page.locator('.cause', {hasText: failing});
+  await cause.getByText('Next step:').waitFor();
+  assert.match(await cause.innerText(), new RegExp(`does not install[\\s\\S]*rackseed install ${failing}`));
+  await cause.getByRole('button', {name: 'Install again…'}).click();
+  await page.getByRole('dialog').getByLabel(`Type ${failing} to confirm`).waitFor();
+  await page.keyboard.press('Escape');
+
   // a deep link says why, and what to do
   await page.goto(`${url}nodes/${failing}`);
   await page.getByRole('heading', {name: failing, level: 1}).waitFor();

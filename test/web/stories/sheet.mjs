@@ -34,7 +34,7 @@ await story(async ({page, url}) => {
 
   // a mistake is shown where it is
   await page.fill('#plan-text', text.replace('dhcp: server', 'dhcp: sever'));
-  const place = page.getByRole('button', {name: /^line 3, column/});
+  const place = page.getByRole('button', {name: /^line 3, column/}).first();
   await place.waitFor();
   await page.waitForFunction(() => document.querySelector('.numbers [data-severity="error"]')?.textContent === '3');
   await place.click();

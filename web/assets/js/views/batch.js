@@ -3,6 +3,7 @@
 import * as api from '../lib/api.js';
 import {coded, fill, h, setText} from '../lib/dom.js';
 import {commandLine} from '../lib/dialog.js';
+import {causes} from '../lib/causes.js';
 import {gantt, legend, phaseName} from '../lib/gantt.js';
 import {duration, number, t} from '../lib/i18n.js';
 import {latestRun, median, runOf} from '../lib/run.js';
@@ -151,25 +152,4 @@ function failures(app, run) {
     h('p.machines', null, g.machines.flatMap((m, i) => [i ? ', ' : '', link(m)])),
     mayAct() ? h('div.buttons', null, h('button', {type: 'button', onclick: () => installDialog(app, selector(g))}, t('action.again'))) : null,
     commandLine(command('install', quote(selector(g))))))));
-}
-
-/**
- * Failures with one cause are one group: what differs from machine to machine
- * (names, numbers, addresses) is left out of the comparison. A reason of the
- * daemon is what happened, a colon or semicolon, and the next step.
- * @param {import('../lib/fold.js').Machine[]} machines
- */
-export function causes(machines) {
-  const groups = new Map();
-  for (const m of machines) {
-    const reason = m.state === 'failed' || m.state === 'held' ? m.reason : m.state === 'installed' && m.deviations?.length ? m.deviations.join('; ') : undefined;
-    if (!reason) continue;
-    const id = `${m.stage} ${reason.replaceAll(m.name, '').replace(/[0-9a-f]{2}(:[0-9a-f]{2})+|\d+/gi, '#')}`;
-    if (!groups.has(id)) {
-      const cut = reason.lastIndexOf('; ');
-      groups.set(id, {stage: m.state === 'held' ? '' : m.stage, reason: cut > 0 && !m.fix ? reason.slice(0, cut) : reason, fix: m.fix || (cut > 0 ? reason.slice(cut + 2) : ''), machines: []});
-    }
-    groups.get(id).machines.push(m);
-  }
-  return [...groups.values()].sort((a, b) => b.machines.length - a.machines.length);
 }

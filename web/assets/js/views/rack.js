@@ -7,6 +7,28 @@ import {said} from '../lib/said.js';
 import {icon, progress, setIcon, stateName, states, stateText} from '../lib/states.js';
 import {rows} from './racks.js';
 
+const budget = 4; // ms of a frame for racks that come near: they do it long before they are seen
+
+/** @type {Set<RackElement>} */
+const coming = new Set();
+let turn = 0;
+
+/** Racks come near by the row; a row at once would be felt while scrolling. @param {RackElement} rack */
+function drawSoon(rack) {
+  coming.add(rack);
+  turn ||= requestAnimationFrame(drawSome);
+}
+
+function drawSome() {
+  const until = performance.now() + budget;
+  for (const rack of coming) {
+    coming.delete(rack);
+    rack.drawNow();
+    if (performance.now() > until) break;
+  }
+  turn = coming.size ? requestAnimationFrame(drawSome) : 0;
+}
+
 export class RackElement {
   /** @type {import('./racks.js').Rack} */
   #rack;
@@ -71,8 +93,13 @@ export class RackElement {
 
   near(yes) {
     this.#near = yes;
-    if (yes && !this.#drawn) this.#draw();
+    if (yes && !this.#drawn) drawSoon(this);
     else if (!yes && this.#drawn && !this.list.contains(document.activeElement)) this.#clear();
+  }
+
+  /** Draws it, if it is still near: its turn has come. */
+  drawNow() {
+    if (this.#near && !this.#drawn) this.#draw();
   }
 
   indexOf(name) {

@@ -24,6 +24,7 @@ export function answerPanel(name) {
     }
     return undefined;
   }, {wide: true});
+  p.element.classList.add('noprint'); // it takes forty sheets
   p.body.append(field(t('answer.as'), pick), h('p.hint', null, t('answer.masked')), text, line);
   return p;
 }
