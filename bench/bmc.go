@@ -83,7 +83,8 @@ func (b *bench) ipmiRack(ctx context.Context, secret string) error {
 	}
 	fmt.Fprint(b.out, "\nOrdered only is one command to each BMC, and nobody looks: `ipmipower --cycle`, `rackseed power cycle --no-wait`.\n"+
 		"Seen off and on is off, read back, on, read back: `ipmipower --off --wait-until-off`, then `--on --wait-until-on`, because it waits\n"+
-		"for no cycle; `rackseed power cycle`.\n")
+		"for no cycle; `rackseed power cycle`. ipmi_sim runs a shell script for each question and each order, one after the other on the\n"+
+		"servers' processor: that is most of the wall time of either tool, and CPU is what they differ in.\n")
 	return nil
 }
 
