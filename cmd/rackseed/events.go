@@ -21,6 +21,11 @@ func newEventsCommand(g *globals) *cobra.Command {
 		Use: "events", Short: "Print the log, one event a line", Args: cobra.NoArgs,
 		Example: "  rackseed events --since 120\n  rackseed events --follow --json\n  rackseed events --selector rack=A03 --kind install-started,install-failed",
 		RunE: func(c *cobra.Command, _ []string) error {
+			for _, kind := range q.Kinds {
+				if !site.IsKind(kind) {
+					return usageError("there are no events of kind %q: `rackseed events` shows the kinds that happened", kind)
+				}
+			}
 			if follow {
 				return withDaemon(c.Context(), g, func(cl *client.Client) error {
 					return printEvents(c.OutOrStdout(), cl.FollowQuery(c.Context(), q), g.json)

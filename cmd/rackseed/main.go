@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -115,7 +116,11 @@ func newRootCommand() *cobra.Command {
 		Version:       version,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError("%w: see `%s --help`", err, c.CommandPath())
+		text, _, conversion := strings.Cut(err.Error(), ": strconv.")
+		if conversion {
+			text += ": it cannot be read, or is out of range"
+		}
+		return usageError("%s: see `%s --help`", text, c.CommandPath())
 	})
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState(), "directory of the log, the image library and the daemon's socket")
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "print JSON")
@@ -184,10 +189,15 @@ func wrapArgs(c *cobra.Command) {
 		return
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
+		err := check(c, args)
+		switch _, takes, _ := strings.Cut(c.Use, " "); {
+		case err == nil:
+			return nil
+		case takes != "" && strings.HasPrefix(err.Error(), "accepts "): // cobra counts, and names nothing
+			return usageError("`%s` takes %s, and %d arguments were given: see `%[1]s --help`", c.CommandPath(), takes, len(args))
+		default:
 			return usageError("%w: see `%s --help`", err, c.CommandPath())
 		}
-		return nil
 	}
 }
 

@@ -72,6 +72,12 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// IsKind reports whether there are events of a kind.
+func IsKind(kind string) bool {
+	_, ok := decoderOf(kind)
+	return ok
+}
+
 type decoder func([]byte) (Body, error)
 
 func decodeAs[B Body](data []byte) (Body, error) {

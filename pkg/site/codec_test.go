@@ -171,6 +171,17 @@ func TestCodecRoundTrip(t *testing.T) {
 	}
 }
 
+func TestIsKind(t *testing.T) {
+	for _, b := range bodies() {
+		if !IsKind(b.Kind()) {
+			t.Errorf("%s is none", b.Kind())
+		}
+	}
+	if IsKind("install-begun") {
+		t.Error("install-begun is one")
+	}
+}
+
 func TestEventJSONRoundTrip(t *testing.T) {
 	for i, b := range bodies() {
 		e := Event{Seq: uint64(i + 1), At: clock(4), Body: b}
