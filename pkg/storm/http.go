@@ -86,7 +86,7 @@ func HTTP(ctx context.Context, c HTTPConfig) (HTTPResult, error) {
 			d := &downloads[i]
 			*d = download{url: u, target: target, from: sourceAddr(c.Sources, i), rangeHeader: c.Range, scratch: scratch, counts: &counts}
 			if c.Check {
-				d.keep = func(b []byte) { d.sum = crc32.Update(d.sum, castagnoli, b) }
+				d.keep = func(b []byte) { d.sum = crc32.Update(d.sum, castagnoli(), b) }
 			}
 			d.run(ctx)
 		})

@@ -62,7 +62,7 @@ func (s *Store) put(tx *bbolt.Tx, last uint64, recs [][]byte) error {
 		start := len(buf)
 		buf = binary.BigEndian.AppendUint64(buf, last)
 		buf = append(buf, r...)
-		buf = binary.BigEndian.AppendUint32(buf, crc32.Checksum(buf[start:], castagnoli))
+		buf = binary.BigEndian.AppendUint32(buf, crc32.Checksum(buf[start:], castagnoli()))
 		if err := b.Put(buf[start:start+8], buf[start+8:len(buf):len(buf)]); err != nil {
 			return fmt.Errorf("adding record %d of %d bytes: %w", last, len(r), err)
 		}
@@ -80,7 +80,8 @@ func (s *Store) markDirty(tx *bbolt.Tx) error {
 
 const crcSize = 4
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made at its first use, which most commands have not.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // decodeRecord verifies a key and value of the log bucket.
 func decodeRecord(key, value []byte) (seq uint64, data []byte, err error) {
@@ -89,7 +90,7 @@ func decodeRecord(key, value []byte) (seq uint64, data []byte, err error) {
 	}
 	seq = binary.BigEndian.Uint64(key)
 	data = value[:len(value)-crcSize]
-	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, data)
+	sum := crc32.Update(crc32.Checksum(key, castagnoli()), castagnoli(), data)
 	if sum != binary.BigEndian.Uint32(value[len(data):]) {
 		return 0, nil, fmt.Errorf("record %d does not match its checksum", seq)
 	}

@@ -79,7 +79,7 @@ func (s *Store) writeSnapshot(ctx context.Context, snap store.Snapshot) error {
 		}
 	}
 	head := binary.BigEndian.AppendUint64(nil, uint64(len(snap.Data)))
-	head = binary.BigEndian.AppendUint32(head, crc32.Checksum(snap.Data, castagnoli))
+	head = binary.BigEndian.AppendUint32(head, crc32.Checksum(snap.Data, castagnoli()))
 	return s.writeTx(func(tx *bbolt.Tx) error {
 		if err := tx.Bucket(bucketSnapshots).Bucket(name).Put(keyHead, head); err != nil {
 			return err
@@ -217,7 +217,7 @@ func readSnapshot(b *bbolt.Bucket) ([]byte, error) {
 	if uint64(len(data)) != size {
 		return nil, fmt.Errorf("it has %d bytes instead of %d", len(data), size)
 	}
-	if crc32.Checksum(data, castagnoli) != binary.BigEndian.Uint32(head[8:]) {
+	if crc32.Checksum(data, castagnoli()) != binary.BigEndian.Uint32(head[8:]) {
 		return nil, errors.New("it does not match its checksum")
 	}
 	return data, nil
