@@ -56,7 +56,9 @@ var answerScripts = []string{
 var apart = []string{
 	"{}: is {}, planned {}", "CPUs of {}: are {}, planned {}", "not set", "sysctl {}", "there is no disk at all, is the driver of its controller missing?", // scripts of answer files
 	"at {}: {}", "by {}: {}", "{}, through relay {}", "{}, read back: {}", "the column {} is for {}, and the plan has {} networks for that",
-	"the column {} could be the management address or one on a business network of its own", "adding {}: {}", "a viewer", "an operator", "ready", "armed",
+	"the column {} could be the management address or one on a business network of its own", "adding {}: {}",
+	"not an ISO 9660 image: no volume descriptor at sector {}; check that it is the ISO itself, unpacked, and not a web page or a disk image",
+	"a viewer", "an operator", "ready", "armed",
 	"{} disks match the selector of the system disk, {} is wanted: {}; nothing was written",
 	"package {} does not install: unexpected end of file",
 	"sysctl {} is {}, not {}",
