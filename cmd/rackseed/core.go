@@ -42,11 +42,12 @@ type core struct {
 	box     *seal.Box
 	library *image.Library
 	flight  *flight.Recorder
-	// syslogPort is where installers' logs are received; zero means nowhere.
-	syslogPort uint16
-	visits     *accessLog
-	metrics    *metrics.Metrics
-	outlook    outlook // of jobs; before the runner is made
+	// composer writes answer files as installers get them. There is one, so that
+	// what was rendered to arm a machine is not rendered again for its script.
+	composer *bootplan.Composer
+	visits   *accessLog
+	metrics  *metrics.Metrics
+	outlook  outlook // of jobs; before the runner is made
 }
 
 // openCore opens a state directory, and makes it at first use. It is private
@@ -89,15 +90,13 @@ func newCore(ctx context.Context, dir string, st store.Log, box *seal.Box, libra
 	if err != nil {
 		return nil, err
 	}
-	return &core{dir: dir, log: log, store: st, ledger: l, box: box, library: library, flight: recorder, visits: &accessLog{now: l.Now}, metrics: counts}, nil
+	return &core{
+		dir: dir, log: log, store: st, ledger: l, box: box, library: library, flight: recorder, visits: &accessLog{now: l.Now}, metrics: counts,
+		composer: &bootplan.Composer{Profiles: profiles.Files, Root: box.Open},
+	}, nil
 }
 
 func (c *core) close() error { return errors.Join(c.library.Close(), c.store.Close()) }
-
-// composer writes answer files as installers get them.
-func (c *core) composer() *bootplan.Composer {
-	return &bootplan.Composer{Profiles: profiles.Files, Root: c.box.Open, Syslog: c.syslogPort}
-}
 
 // nonce makes each attempt's token unique.
 func nonce() string { return rand.Text() }
@@ -105,7 +104,7 @@ func nonce() string { return rand.Text() }
 // machineSide is what machines talk to.
 func (c *core) machineSide(loaders func(string) ([]byte, bool), pace install.Pace, neighbour neighbours, observe func(api.Served)) *api.Machine {
 	return &api.Machine{
-		Ledger: c.ledger, Compose: c.composer(), Seal: c.box, Loaders: loaders, Images: c.visits.watch(c.library.Handler()),
+		Ledger: c.ledger, Compose: c.composer, Seal: c.box, Loaders: loaders, Images: c.visits.watch(c.library.Handler()),
 		Evidence: evidenceFolder(filepath.Join(c.dir, "evidence")), Log: c.log, Pace: pace, Nonce: nonce, Agent: c.agentLookup(), Neighbour: neighbour, Observe: observe,
 	}
 }
@@ -113,7 +112,6 @@ func (c *core) machineSide(loaders func(string) ([]byte, bool), pace install.Pac
 // operatorSide is what the CLI and the page talk to.
 func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *api.Operator {
 	explain.box = c.box
-	composer := c.composer()
 	side := &api.Operator{
 		Ledger: c.ledger, Log: c.log, Follower: c.ledger, Seal: c.box, Library: libraryAdapter{c.library},
 		ReadPlan: func(name string, data []byte, own map[string]string) (*site.Plan, string, []view.Finding) {
@@ -124,7 +122,7 @@ func (c *core) operatorSide(serving func() view.Serving, explain *explainer) *ap
 			return readPlan(checker, name, data, own)
 		},
 		Vet: func(s *site.State, machines []*site.Machine) error {
-			return vet(composer, explain.server.Addr, s, machines)
+			return vet(c.composer, explain.server.Addr, s, machines)
 		},
 		Version: version, Flight: c.flight, Serving: serving, Explain: explain.explain, Profile: explain.profile, Render: explain.render, Export: exportState,
 		Roles: rolesOf, EditRole: editRole, ImportSheet: importSheet, PlanTexts: c.plans(), Uploads: filepath.Join(c.dir, "uploads"),

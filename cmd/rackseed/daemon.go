@@ -282,7 +282,7 @@ func (d *daemon) startServers(ctx context.Context, group *errgroup.Group) {
 	for _, l := range d.machine {
 		group.Go(func() error { return serveHTTP(ctx, l, machine, d.log) })
 	}
-	x := &explainer{server: d.server(), mode: d.mode, syslog: d.core.syslogPort}
+	x := &explainer{server: d.server(), mode: d.mode, syslog: d.core.composer.Syslog}
 	side := d.core.operatorSide(d.serving, x)
 	side.Doctor, side.ChooseWire = d.doctor, d.chooseWire
 	side.ResumeDHCP = d.resume

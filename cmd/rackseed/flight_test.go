@@ -259,10 +259,10 @@ func TestWhatInstallersLogIsRecorded(t *testing.T) {
 	w := watch(t, site.DHCPServer)
 	var text bytes.Buffer
 	d := &daemon{core: w.core, observer: w.observer, opts: serveOptions{syslog: "127.0.0.1:0"}, log: slog.New(slog.NewTextHandler(&text, nil))}
-	if err := d.openSyslog(t.Context()); err != nil || d.syslog == nil || w.core.syslogPort == 0 {
-		t.Fatalf("%v, port %d: %s", err, w.core.syslogPort, text.String())
+	if err := d.openSyslog(t.Context()); err != nil || d.syslog == nil || w.core.composer.Syslog == 0 {
+		t.Fatalf("%v, port %d: %s", err, w.core.composer.Syslog, text.String())
 	}
-	if c := w.core.composer(); c.Syslog != w.core.syslogPort {
+	if c := w.core.machineSide(nil, 0, nil, nil).Compose; c.Syslog != w.core.composer.Syslog {
 		t.Errorf("installers are sent to port %d", c.Syslog)
 	}
 	// The loopback stands for the machine.
@@ -309,8 +309,8 @@ func TestASyslogPortThatIsTakenIsAWarning(t *testing.T) {
 	if err := d.openSyslog(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if d.syslog != nil || w.core.syslogPort != 0 || !strings.Contains(text.String(), "--syslog") {
-		t.Errorf("port %d, it warns: %s", w.core.syslogPort, text.String())
+	if d.syslog != nil || w.core.composer.Syslog != 0 || !strings.Contains(text.String(), "--syslog") {
+		t.Errorf("port %d, it warns: %s", w.core.composer.Syslog, text.String())
 	}
 	for _, wrong := range []string{"10.20.0.1:x", "nowhere", ":99999"} {
 		d.opts.syslog = wrong

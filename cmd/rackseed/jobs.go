@@ -25,7 +25,6 @@ import (
 // daemon is, goes on with what its predecessor left.
 func (c *core) jobRunner(owner bool, dial bmc.Dialer, pace install.Pace, server netip.Addr) *job.Runner {
 	secrets := passwords{box: c.box}
-	composer := c.composer()
 	return job.New(c.informed(job.Config{
 		State: c.ledger.State, Now: c.ledger.Now,
 		Do: func(ctx context.Context, decide func(*site.State, time.Time) ([]site.Body, error)) (*site.State, error) {
@@ -35,7 +34,7 @@ func (c *core) jobRunner(owner bool, dial bmc.Dialer, pace install.Pace, server 
 		Dial:   dial, NewID: func() string { return "j-" + strings.ToLower(rand.Text()[:10]) }, Log: c.log, Owner: owner,
 		Seal: c.box.Seal, Open: c.box.Open,
 		Changed: c.ledger.Changed, Pace: pace, Patience: patienceAt(pace),
-		Vet: func(s *site.State, machines []*site.Machine) error { return vet(composer, server, s, machines) },
+		Vet: func(s *site.State, machines []*site.Machine) error { return vet(c.composer, server, s, machines) },
 	}))
 }
 

@@ -275,13 +275,20 @@ func (o *observer) tftpPacket(p tftp.Packet) {
 	if !w.known() {
 		return
 	}
-	o.flight.Packet(flight.Packet{At: p.At, Node: w.node, MAC: w.mac, From: p.From, To: p.To, Answer: p.Sent, Data: p.Data})
+	packet := flight.Packet{At: p.At, Node: w.node, MAC: w.mac, From: p.From, To: p.To, Answer: p.Sent, Data: p.Data}
+	if len(p.Data) > 1 && p.Data[1] == tftpData {
+		packet.Keep = 4 + 60 // its number, and enough to see whether it is the loader
+	}
+	o.flight.Packet(packet)
 	if name, asked, ok := tftpRequest(p); ok {
 		e, _ := o.entry(flight.TFTP, "open", machine.Addr())
 		e.Name, e.Detail = name, asked
 		o.flight.Record(e)
 	}
 }
+
+// tftpData is the opcode of a block of the file (RFC 1350 section 5).
+const tftpData = 3
 
 // tftpRequest reads the name and the options of a read request (RFC 1350,
 // RFC 2347), which the server has found to be one or will refuse.

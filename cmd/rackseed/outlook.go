@@ -31,9 +31,8 @@ type outlook struct {
 
 // informed tells a runner of jobs what this core knows.
 func (c *core) informed(config job.Config) job.Config {
-	composer := c.composer() // keeps what it has read of the profiles of a plan
 	config.BIOS = func(s *site.State, m *site.Machine) (map[string]string, error) {
-		i, err := composer.Intent(s, m.Node)
+		i, err := c.composer.Intent(s, m.Node)
 		if err != nil {
 			return nil, fmt.Errorf("the profile of its role: %w", err)
 		}

@@ -36,7 +36,7 @@ func (d *daemon) openSyslog(ctx context.Context) error {
 			return nil
 		}
 	}
-	d.syslog, d.core.syslogPort = r, r.Addrs()[0].Port()
+	d.syslog, d.core.composer.Syslog = r, r.Addrs()[0].Port()
 	return nil
 }
 

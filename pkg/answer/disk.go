@@ -39,6 +39,7 @@ func diskScript(t *Target, use string, more ...variable) (string, error) {
 	for _, v := range more {
 		s.set(v.name, v.name, v.value)
 	}
+	s.b.Grow(24 << 10) // growing step by step would copy it several times
 	pieces := []string{"report", "evidence", "disk", "disk-clear", use}
 	if t.Wiring != "" && !t.Medium {
 		s.set("wiring", "discovery.wiring", string(t.Wiring))

@@ -3,7 +3,9 @@ package answer
 import (
 	"embed"
 	"fmt"
+	"io/fs"
 	"strings"
+	"sync"
 )
 
 // pieces holds the parts of generated scripts that are the same for every
@@ -11,6 +13,18 @@ import (
 //
 //go:embed scripts/*.sh
 var pieces embed.FS
+
+// pieceTexts gives the pieces by name. To read one out of pieces copies it, and a
+// rack that boots reads 20,000.
+var pieceTexts = sync.OnceValue(func() map[string]string {
+	texts := map[string]string{}
+	files, _ := fs.Glob(pieces, "scripts/*.sh") // an embedded folder can be read
+	for _, f := range files {
+		text, _ := pieces.ReadFile(f)
+		texts[strings.TrimSuffix(strings.TrimPrefix(f, "scripts/"), ".sh")] = string(text)
+	}
+	return texts
+})
 
 // endOfText ends the here documents of generated scripts.
 const endOfText = "RACKSEED_END"
@@ -41,13 +55,13 @@ func (s *script) say(lines ...string) {
 
 // piece adds an embedded part, set off by an empty line.
 func (s *script) piece(name string) {
-	data, err := pieces.ReadFile("scripts/" + name + ".sh")
-	if err != nil {
-		s.err = err // a name that is misspelt; every test of the caller sees it
+	text, ok := pieceTexts()[name]
+	if !ok {
+		s.err = fmt.Errorf("there is no piece %q", name) // a name that is misspelt; every test of the caller sees it
 		return
 	}
 	s.b.WriteByte('\n')
-	s.b.Write(data)
+	s.b.WriteString(text)
 }
 
 // set assigns a value to a shell variable.

@@ -28,8 +28,8 @@ func tuneScript(t *Target) (string, error) {
 // verify_text, which prints the script that compares a system with that.
 func tuneFunctions(s *script, t *Target) {
 	i := t.Intent
-	s.b.Grow(64 << 10)
 	hosts := hostLines(s, i)
+	s.b.Grow(64<<10 + len(hosts))
 	s.say("", "tune_all() {")
 	tuneRepositories(s, t)
 	s.say("", "install_packages")

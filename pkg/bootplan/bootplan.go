@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -97,6 +98,24 @@ func (c *Composer) wasRendered(s *site.State, node string, image site.Image) boo
 	return c.planSeq == s.PlanSeq && c.digest == s.PlanDigest && c.rendered[node] == image.Digest && image.Digest != ""
 }
 
+// renderAside renders on a stack of its own: the caller's would stay as large for
+// as long as its connection lasts, which is a whole installation.
+func renderAside(t *answer.Target) (a answer.Answers, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			// Elsewhere the server of the connection does this.
+			if p := recover(); p != nil {
+				err = fmt.Errorf("rendering failed: %v\n%s", p, debug.Stack())
+			}
+		}()
+		a, err = answer.Render(t)
+	}()
+	<-done
+	return a, err
+}
+
 // keepRendered forgets what was rendered under another plan than s has.
 func (c *Composer) keepRendered(s *site.State, node string, image site.Image) {
 	c.mu.Lock()
@@ -137,7 +156,7 @@ func (c *Composer) Answers(s *site.State, n *site.Node, image site.Image, attemp
 	t.Attempt, t.MAC, t.Base, t.Token, t.Syslog = attempt, mac, base, token, c.syslog(base)
 	c.rendering.Lock()
 	defer c.rendering.Unlock()
-	answers, err := answer.Render(t)
+	answers, err := renderAside(t)
 	if err != nil {
 		return answer.Answers{}, fmt.Errorf("rendering the answer file of %s: %w", n.Name, err)
 	}

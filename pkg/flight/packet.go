@@ -24,6 +24,7 @@ type Packet struct {
 	To     netip.AddrPort
 	Answer bool   // from the daemon
 	Data   []byte // copied
+	Keep   int    // bytes of Data that are kept; zero means all
 }
 
 // Packet keeps a packet in the machine's pcap file. It neither blocks nor
@@ -114,17 +115,20 @@ func appendRecord(b []byte, p Packet) []byte {
 	if b == nil {
 		b = make([]byte, 0, 2<<10) // question and answer of one exchange
 	}
-	data := p.Data[:min(len(p.Data), 9000)]
-	length := uint32(etherSize + ipSize + udpSize + len(data))
+	kept := min(len(p.Data), 9000)
+	if p.Keep > 0 {
+		kept = min(kept, p.Keep)
+	}
+	const headers = etherSize + ipSize + udpSize
 	at := p.At.UTC()
 	b = binary.LittleEndian.AppendUint32(b, uint32(at.Unix()))
 	b = binary.LittleEndian.AppendUint32(b, uint32(at.Nanosecond()/1000))
-	b = binary.LittleEndian.AppendUint32(b, length)
-	b = binary.LittleEndian.AppendUint32(b, length)
-	return appendFrame(b, p, data)
+	b = binary.LittleEndian.AppendUint32(b, uint32(headers+kept))
+	b = binary.LittleEndian.AppendUint32(b, uint32(headers+len(p.Data)))
+	return appendFrame(b, p, kept)
 }
 
-func appendFrame(b []byte, p Packet, data []byte) []byte {
+func appendFrame(b []byte, p Packet, kept int) []byte {
 	source, target := p.MAC, daemonMAC()
 	from, to := addr4(p.From.Addr()), addr4(p.To.Addr())
 	if p.Answer {
@@ -134,15 +138,15 @@ func appendFrame(b []byte, p Packet, data []byte) []byte {
 		target = site.MAC{255, 255, 255, 255, 255, 255}
 	}
 	b = append(append(append(b, target[:]...), source[:]...), 0x08, 0x00)
-	ip, length := len(b), ipSize+udpSize+len(data)
+	ip, length := len(b), ipSize+udpSize+len(p.Data)
 	b = append(b, 0x45, 0, byte(length>>8), byte(length), 0, 0, 0x40, 0, 64, 17, 0, 0)
 	b = append(append(b, from[:]...), to[:]...)
 	binary.BigEndian.PutUint16(b[ip+10:], ^checksum(b[ip:]))
 	b = binary.BigEndian.AppendUint16(b, p.From.Port())
 	b = binary.BigEndian.AppendUint16(b, p.To.Port())
-	b = binary.BigEndian.AppendUint16(b, uint16(udpSize+len(data)))
+	b = binary.BigEndian.AppendUint16(b, uint16(udpSize+len(p.Data)))
 	// RFC 768: zero means that no checksum was computed, which is so.
-	return append(append(b, 0, 0), data...)
+	return append(append(b, 0, 0), p.Data[:kept]...)
 }
 
 func addr4(a netip.Addr) [4]byte {

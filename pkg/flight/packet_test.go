@@ -34,6 +34,7 @@ func boot(r *flight.Recorder, node string, when float64) {
 		{From: netip.MustParseAddrPort("0.0.0.0:68"), To: netip.MustParseAddrPort("255.255.255.255:67"), Data: discover(mac)},
 		{From: machine, To: server, Data: []byte("\x00\x01snponly.efi\x00octet\x00tsize\x000\x00blksize\x001468\x00")},
 		{From: netip.AddrPortFrom(server.Addr(), 40001), To: machine, Answer: true, Data: []byte("\x00\x06tsize\x00307200\x00")},
+		{From: netip.AddrPortFrom(server.Addr(), 40001), To: machine, Answer: true, Data: append([]byte{0, 3, 0, 1}, make([]byte, 1464)...), Keep: 64},
 		{From: machine, To: netip.AddrPortFrom(server.Addr(), 40001), Data: []byte("\x00\x05\x00\x00User aborted the transfer\x00")},
 	} {
 		p.At, p.Node, p.MAC = at(when), node, mac
@@ -64,7 +65,7 @@ func TestTcpdumpReadsThePackets(t *testing.T) {
 	r, _ := open(t, flight.Options{Dir: t.TempDir()})
 	boot(r, "n1", 0)
 	path, n := savePcap(t, r, "n1", time.Time{}, time.Time{})
-	if n != 4 {
+	if n != 5 {
 		t.Errorf("%d packets", n)
 	}
 	read := func(args ...string) string {
@@ -82,7 +83,7 @@ func TestTcpdumpReadsThePackets(t *testing.T) {
 	text := read() + read("-T", "tftp") // which it knows by itself at port 69 alone
 	for _, want := range []string{
 		"52:54:00:00:00:01 > ff:ff:ff:ff:ff:ff", "0.0.0.0.68 > 255.255.255.255.67", "DHCP-Message (53), length 1: Discover", "PXEClient",
-		`RRQ "snponly.efi" octet tsize 0 blksize 1468`, "OACK tsize 307200", "ERROR", "User aborted the transfer",
+		`RRQ "snponly.efi" octet tsize 0 blksize 1468`, "OACK tsize 307200", "length 1510", "UDP, length 1468", "DATA block 1", "ERROR", "User aborted the transfer",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("tcpdump does not see %q in\n%s", want, text)
@@ -97,10 +98,10 @@ func TestPackets(t *testing.T) {
 	r, stop := open(t, flight.Options{Dir: dir, MaxFile: 4000})
 	boot(r, "n1", 0)
 	boot(r, "n1", 100)
-	if _, n := savePcap(t, r, "n1", at(50), time.Time{}); n != 4 {
+	if _, n := savePcap(t, r, "n1", at(50), time.Time{}); n != 5 {
 		t.Errorf("%d packets since the second boot", n)
 	}
-	if _, n := savePcap(t, r, "n1", at(0), at(50)); n != 4 {
+	if _, n := savePcap(t, r, "n1", at(0), at(50)); n != 5 {
 		t.Errorf("%d packets of the first boot", n)
 	}
 	if _, n := savePcap(t, r, "n2", time.Time{}, time.Time{}); n != 0 {
@@ -117,7 +118,7 @@ func TestPackets(t *testing.T) {
 	}
 	r, stop = open(t, flight.Options{Dir: dir, MaxFile: 4000})
 	boot(r, "n1", 200)
-	if _, n := savePcap(t, r, "n1", time.Time{}, time.Time{}); n != 4+3+4 {
+	if _, n := savePcap(t, r, "n1", time.Time{}, time.Time{}); n != 5+4+5 {
 		t.Errorf("%d packets after a restart", n)
 	}
 	for i := range 40 {
