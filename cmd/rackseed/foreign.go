@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -100,13 +102,21 @@ func (d *daemon) lookFirst(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("listening for other DHCP servers on %s: %w", l.name, err)
+			return cannotListen(l.name, err)
 		}
 		if len(found) > 0 {
 			return &exitError{exitRefused, d.refusal(l.name, found)}
 		}
 	}
 	return nil
+}
+
+// cannotListen ends a start: nobody knows who else serves there.
+func cannotListen(name string, err error) error {
+	if errors.Is(err, syscall.ENETDOWN) {
+		return fmt.Errorf("listening for other DHCP servers: %s is down: `ip link set %[1]s up`, and keep NetworkManager from taking it down: %[2]w", name, err)
+	}
+	return fmt.Errorf("listening for other DHCP servers on %s: %w", name, err)
 }
 
 // refusal says what to do in place of giving addresses beside somebody else.
@@ -236,7 +246,7 @@ func (d *daemon) resume(ctx context.Context) error {
 		}
 		found, err := d.look(ctx, l.name)
 		if err != nil {
-			return fmt.Errorf("listening for other DHCP servers on %s: %w", l.name, err)
+			return cannotListen(l.name, err)
 		}
 		if len(found) > 0 {
 			d.wire.still(d.core.ledger.Now())

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,5 +49,16 @@ func TestServeThatNeedNotAsk(t *testing.T) {
 	}
 	if err := serveChosen(t.Context(), serveOptions{interfaces: []string{askForInterface}}, run); err == nil || runs != 1 {
 		t.Error("without a page, nobody could choose")
+	}
+}
+
+// TestInterfaceThatGoesDown: a start that cannot look ends with what to do.
+func TestInterfaceThatGoesDown(t *testing.T) {
+	down := cannotListen("enp3s0", fmt.Errorf("sending a DISCOVER: %w", os.NewSyscallError("sendto", syscall.ENETDOWN)))
+	if !strings.Contains(down.Error(), "`ip link set enp3s0 up`") || !errors.Is(down, syscall.ENETDOWN) {
+		t.Error(down)
+	}
+	if other := cannotListen("enp3s0", os.ErrPermission); strings.Contains(other.Error(), "ip link") || !errors.Is(other, os.ErrPermission) {
+		t.Error(other)
 	}
 }
