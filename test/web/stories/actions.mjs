@@ -33,7 +33,7 @@ await story(async ({page, url}) => {
   // armed without power: the log beside says so without a reload
   await page.getByRole('button', {name: 'Install…'}).click();
   const dialog = page.getByRole('dialog');
-  await dialog.getByLabel(/^Boot order and power by BMC/).uncheck();
+  await dialog.getByLabel(/Boot order and power by BMC/).uncheck();
   assert.match(await dialog.locator('code').innerText(), new RegExp(`rackseed install ${node} --no-power`));
   await dialog.getByLabel('Reason').fill('a story');
   await dialog.getByLabel(`Type ${node} to confirm`).fill(node);
@@ -67,7 +67,7 @@ await story(async ({page, url}) => {
   await page.goto(`${url}report`);
   for (const format of ['HTML', 'XLSX', 'JSON']) {
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', {name: `Report as ${format}`}).click()]);
-    assert.equal(download.suggestedFilename(), `report.${format.toLowerCase()}`);
+    assert.equal(download.suggestedFilename(), `rackseed-report.${format.toLowerCase()}`);
     assert.equal(await download.failure(), null);
   }
 
