@@ -103,7 +103,7 @@ func TestBatch(t *testing.T) {
 		},
 		{
 			name: "a message of several lines is one in a table", bmcs: []string{"a"}, targets: []string{"a"}, task: PowerStatus(),
-			set:  func(f map[string]*fake) { f["a"].refuses = errors.New("no:\n\tnot today\r\n") },
+			set:  func(f map[string]*fake) { f["a"].refuses = errors.New("no:\n\tnot\r\n today") },
 			want: []string{"a failed: reading the power state: no: not today"},
 		},
 		{
