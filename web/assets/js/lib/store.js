@@ -17,7 +17,7 @@ import {follow} from './sse.js';
 
 const keptEvents = 1000;
 const window = 20_000; // events that are folded one by one after a sleep; behind more, the list is loaded anew
-const hiddenFor = 60_000; // after that a page that nobody sees leaves the stream
+const hiddenFor = 10_000; // ms; after that a page that nobody sees leaves the stream: a browser has six connections for all its tabs
 
 export class Store {
   /** @type {Map<string, Machine>} */
@@ -90,6 +90,7 @@ export class Store {
 
   #follow() {
     this.#stream = new AbortController();
+    if (document.hidden) return this.#stream.abort(); // a tab in the background follows once it is seen
     follow({
       url: () => '/api/v1/events?' + new URLSearchParams({since: String(this.seq), window: String(window)}),
       last: String(this.seq),

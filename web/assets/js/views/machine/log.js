@@ -17,7 +17,6 @@ export function logPanel(app, name) {
   const element = h('section.panel', {'aria-label': t('log.title')}, h('h2', null, t('log.title')), list, commandLine(command('events', '--follow')));
   /** @type {{at: string, source: string, what?: string, name?: string, text: string}[]} */
   let lines = [];
-  const end = new AbortController();
 
   const show = perFrame(() => fill(list, lines.length ? lines.map((l) => h('li', null, h('time', {datetime: l.at}, time(l.at)), h('span.source', {data: {source: l.source}}, sourceName(l.source)), h('span.said', null, l.what ? named('strong', l.what, l.name) : null, l.what && l.text ? ' · ' : '', l.text))) : h('li.empty', null, t('log.none'))));
 
@@ -39,13 +38,35 @@ export function logPanel(app, name) {
     add(past.map(ofEvent).filter((l) => !seen.has(l.at + l.what + l.text)));
   }, () => show());
 
-  // Syslog and console come with the flight recorder, live; a daemon without one has none.
-  follow({
-    url: () => `/api/v1/nodes/${encodeURIComponent(name)}/timeline?` + new URLSearchParams({since: new Date().toISOString()}),
-    last: '', signal: end.signal,
-    take: (messages) => add(messages.map((m) => JSON.parse(m.data)).filter((e) => e.source && e.source !== 'log').map((e) => ofEntry(e))),
-    tell: (live, status) => { if (status === 404 || status === 405) end.abort(); },
-  });
+  // Syslog and console come with the flight recorder, live; a daemon without one has none. A tab that nobody sees
+  // leaves its connection to the others.
+  let end = new AbortController();
+  let since = new Date().toISOString();
+  let none = false;
+  function listen() {
+    end.abort();
+    end = new AbortController();
+    if (document.hidden || none) return;
+    follow({
+      url: () => `/api/v1/nodes/${encodeURIComponent(name)}/timeline?` + new URLSearchParams({since}),
+      last: '', signal: end.signal,
+      take: (messages) => take(messages.map((m) => JSON.parse(m.data)).filter((e) => e.source)),
+      tell: (live, status) => {
+        if (status !== 404 && status !== 405) return;
+        none = true;
+        end.abort();
+      },
+    });
+  }
+
+  function take(entries) {
+    if (!entries.length) return;
+    since = entries.at(-1).at;
+    const seen = new Set(lines.map((l) => l.at + l.source + l.text));
+    add(entries.filter((e) => e.source !== 'log').map(ofEntry).filter((l) => !seen.has(l.at + l.source + l.text)));
+  }
+  document.addEventListener('visibilitychange', listen);
+  listen();
   show();
-  return {element, close() { unsubscribe(); end.abort(); }};
+  return {element, close() { unsubscribe(); document.removeEventListener('visibilitychange', listen); end.abort(); }};
 }
