@@ -131,10 +131,12 @@ func first(args []string) error {
 	return fmt.Errorf("starting %s: %w", path, syscall.Exec(path, args[1:], os.Environ()))
 }
 
-// loss makes the server's side lose the given percentage of UDP, both ways.
+// loss makes the server's side lose the given percentage of UDP, both ways, but
+// no request for a file: no server can do anything about one, and the firmware
+// asks again after three seconds, whichever server it is.
 func (l *lab) loss(ctx context.Context, percent int) error {
 	rules := fmt.Sprintf(`table inet bench {
-	chain in { type filter hook input priority 0; meta l4proto udp numgen random mod 100 < %d drop; }
+	chain in { type filter hook input priority 0; udp dport != 69 numgen random mod 100 < %d drop; }
 	chain out { type filter hook output priority 0; meta l4proto udp numgen random mod 100 < %d drop; }
 }`, percent, percent)
 	if percent == 0 {
