@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/rackseed/rackseed/pkg/sim"
+	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/test/web/rig"
 )
 
@@ -168,6 +169,24 @@ func TestViewerThatSlept(t *testing.T) {
 	}))
 	t.Cleanup(control.Close)
 	tell(t, "away", server.URL+"/", control.URL)
+}
+
+// TestAdopt has a machine seen that nobody planned.
+func TestAdopt(t *testing.T) {
+	needs(t)
+	s, err := rig.Open(t.Context(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := site.MAC{0x52, 0x54, 0, 0xbe, 0xef, 1}
+	if err := s.Stranger(t.Context(), mac); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(nil)
+	server.Config.Handler = s.Handler(server.Listener.Addr().String())
+	server.Start()
+	t.Cleanup(server.Close)
+	tell(t, "adopt", server.URL+"/", mac.String())
 }
 
 // line is the wire to a server, which can be cut.

@@ -77,6 +77,14 @@ func (s *Site) Change(ctx context.Context, n int) error {
 	return err
 }
 
+// Stranger has a machine seen that nobody planned.
+func (s *Site) Stranger(ctx context.Context, mac site.MAC) error {
+	_, err := s.ledger.Do(ctx, func(*site.State, time.Time) ([]site.Body, error) {
+		return []site.Body{site.StrangerSeen{MAC: mac, Arch: "x86_64", Class: "PXEClient"}}, nil
+	})
+	return err
+}
+
 // step is what happens next to a machine whose install never fails, but for
 // each sixty-fourth.
 func step(m *site.Machine, now time.Time) site.Body {

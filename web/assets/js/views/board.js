@@ -70,7 +70,10 @@ export function boardView(app, _, query) {
 
   /** @param {import('../lib/store.js').Change} change */
   function update(change) {
-    if (change.all) return rebuild();
+    if (change.all) {
+      filter.loaded();
+      return rebuild();
+    }
     let moved = false;
     for (const name of change.names) {
       const m = store.nodes.get(name);

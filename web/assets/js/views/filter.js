@@ -25,6 +25,10 @@ export function filterBox(app, first, changed) {
       input.value = text;
       ask();
     },
+    /** The list was loaded: what was found before may be of an older one, or of none. */
+    loaded() {
+      if (input.value.trim()) ask();
+    },
     stateChanged() {
       if (!box.text.includes('state') || waiting) return;
       waiting = setTimeout(() => { waiting = 0; ask(); }, again);
