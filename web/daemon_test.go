@@ -20,7 +20,7 @@ import (
 // sentence there writes its Chinese into i18n/daemon.zh.json. A minus takes
 // sources out again: what only the command line says, or what is no sentence.
 var spoken = []string{
-	"pkg/site/check*.go", "pkg/site/selector.go", "pkg/site/inventory.go", "pkg/lint/*.go",
+	"pkg/site/check*.go", "pkg/site/mac.go", "pkg/site/selector.go", "pkg/site/inventory.go", "pkg/lint/*.go",
 	"pkg/profile/*.go", "-pkg/profile/network_switch.go",
 	"pkg/planfile/*.go", "-pkg/planfile/emit.go",
 	"pkg/planfile/sheet/*.go", "-pkg/planfile/sheet/starter.go", "-pkg/planfile/sheet/write.go",

@@ -35,6 +35,7 @@ export function bmcPanel(app, name) {
 
   const console = mayAct() ? consoleControl(name) : undefined;
   const p = panel(t('bmc.title'), async () => { await console?.look(); return undefined; });
+  p.element.classList.add('noprint'); // buttons
   p.close = () => console?.close();
   p.body.append(...(mayAct() ? [h('p.hint', null, t('bmc.about')), h('div.buttons', null,
     ask(t('bmc.power'), 'power', ['status']), ask(t('bmc.boot'), 'bootdev', ['get']), ask(t('bmc.inventory'), 'inventory', []))] : [lookingOn()]),
