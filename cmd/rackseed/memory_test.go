@@ -49,7 +49,6 @@ func TestGOGCFollowsTheHeap(t *testing.T) {
 	}
 	held := make([]byte, 200<<20)
 	settle(func(p int) bool { return p == 40 })
-	runtime.KeepAlive(held)
-	held = nil
+	runtime.KeepAlive(held) // and not beyond this line
 	settle(func(p int) bool { return p > 40 })
 }
