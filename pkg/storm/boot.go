@@ -74,11 +74,15 @@ const (
 
 // Boot starts every machine at once and returns what it counted. An error means
 // that the rehearsal could not be run.
-func Boot(ctx context.Context, c BootConfig) (BootResult, error) {
+func Boot(ctx context.Context, c BootConfig) (r BootResult, err error) {
 	b, err := newBootStorm(ctx, c)
 	if err != nil {
 		return BootResult{}, err
 	}
+	if b.downloads, err = openDownloads(); err != nil {
+		return BootResult{}, err
+	}
+	defer func() { err = errors.Join(err, b.downloads.close()) }()
 	m, err := newMeter(c.DHCP.PIDs)
 	if err != nil {
 		return BootResult{}, err
@@ -99,7 +103,7 @@ func Boot(ctx context.Context, c BootConfig) (BootResult, error) {
 	}
 	b.booting.Wait()
 	stop()
-	r := b.result(leases.Cold)
+	r = b.result(leases.Cold)
 	if err != nil {
 		return r, err
 	}
@@ -110,15 +114,16 @@ func Boot(ctx context.Context, c BootConfig) (BootResult, error) {
 var errNoLease = errors.New("no lease")
 
 type bootStorm struct {
-	config   BootConfig
-	dhcp     DHCPConfig
-	tftp     TFTPConfig
-	patterns map[string]*regexp.Regexp // of match: addresses
-	machines []machine
-	scratch  []byte
-	counts   tally
-	booting  sync.WaitGroup
-	start    time.Time
+	config    BootConfig
+	dhcp      DHCPConfig
+	tftp      TFTPConfig
+	downloads *downloads
+	patterns  map[string]*regexp.Regexp // of match: addresses
+	machines  []machine
+	scratch   []byte
+	counts    tally
+	booting   sync.WaitGroup
+	start     time.Time
 }
 
 const matchPrefix = "match:"
@@ -183,7 +188,7 @@ func (b *bootStorm) phases(ctx context.Context, m *machine) error {
 	if b.config.TFTP.File != "" {
 		c := b.tftp
 		c.File = b.expand(c.File, m)
-		t := tftpGet(ctx, c, m.number, b.source(m), &tally{})
+		t := b.downloads.get(ctx, c, m.number, b.source(m), &tally{})
 		b.counts.bytes.Add(t.bytes)
 		if t.err != nil {
 			return fmt.Errorf("loader: %w", t.err)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/pin/tftp/v3"
+	"golang.org/x/sys/unix"
 )
 
 // content is bytes that no truncation or repetition leaves alike.
@@ -148,15 +149,9 @@ func windowTransfer(t *testing.T) (*tftpTransfer, func() []uint16) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close(); client.Close() })
-	x := &tftpTransfer{
-		config: TFTPConfig{WindowSize: 4, BlockSize: 8}, conn: client, counts: &tally{},
-		peer: server.LocalAddr().(*net.UDPAddr).AddrPort(), blockSize: 8, windowSize: 4, expect: 1,
-	}
+	t.Cleanup(func() { server.Close() })
+	x := connected(t, TFTPConfig{WindowSize: 4, BlockSize: 8}, server.LocalAddr().(*net.UDPAddr).AddrPort())
+	x.blockSize, x.windowSize = 8, 4
 	acks := func() (blocks []uint16) {
 		b := make([]byte, 16)
 		for {
@@ -174,6 +169,21 @@ func windowTransfer(t *testing.T) (*tftpTransfer, func() []uint16) {
 		}
 	}
 	return x, acks
+}
+
+// connected is a transfer that has had its first answer.
+func connected(t *testing.T, c TFTPConfig, server netip.AddrPort) *tftpTransfer {
+	t.Helper()
+	x := &tftpTransfer{config: c, counts: &tally{}}
+	if err := x.open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(x.fd) })
+	x.peer = server
+	if err := unix.Connect(x.fd, sockaddr(server)); err != nil {
+		t.Fatal(err)
+	}
+	return x
 }
 
 // RFC 7440 section 4: one ACK for a window, one for a hole, however many blocks
@@ -224,10 +234,7 @@ func FuzzTFTPTake(f *testing.F) {
 	}
 	f.Cleanup(func() { conn.Close() })
 	f.Fuzz(func(t *testing.T, b []byte) {
-		x := tftpTransfer{
-			config: TFTPConfig{WindowSize: 4, BlockSize: 1468}, conn: conn, counts: &tally{},
-			peer: conn.LocalAddr().(*net.UDPAddr).AddrPort(), blockSize: 512, windowSize: 1, expect: 1,
-		}
+		x := connected(t, TFTPConfig{WindowSize: 4, BlockSize: 1468}, conn.LocalAddr().(*net.UDPAddr).AddrPort())
 		for range 2 {
 			_, _, _ = x.take(b)
 		}

@@ -85,7 +85,7 @@ func (c TFTPConfig) withDefaults() (TFTPConfig, error) {
 }
 
 // maxDownloads bounds the clients that download at once, each of which has a
-// socket and a goroutine.
+// socket here, and a goroutine.
 const maxDownloads = 20_000
 
 // TFTP downloads the file with every client at once and returns what it
@@ -104,14 +104,22 @@ func TFTP(ctx context.Context, c TFTPConfig) (TFTPResult, error) {
 	r := TFTPResult{Server: c.Server, Clients: c.Clients}
 	var counts tally
 	stop := counts.watch(ctx, "tftp", c.Clients, c.Progress)
-	results := make([]tftpTransfer, c.Clients)
+	d, err := openDownloads()
+	if err != nil {
+		stop()
+		return r, err
+	}
+	results := make([]*tftpTransfer, c.Clients)
 	start := time.Now()
 	var all sync.WaitGroup
 	for i := range results {
-		all.Go(func() { results[i] = tftpGet(ctx, c, i, sourceAddr(c.Sources, i), &counts) })
+		all.Go(func() { results[i] = d.get(ctx, c, i, sourceAddr(c.Sources, i), &counts) })
 	}
 	all.Wait()
 	stop()
+	if err := d.close(); err != nil {
+		return r, err
+	}
 	r.Elapsed = time.Since(start)
 	r.add(results)
 	r.MBPerSecond = float64(r.Bytes) / 1e6 / r.Elapsed.Seconds()
@@ -119,11 +127,10 @@ func TFTP(ctx context.Context, c TFTPConfig) (TFTPResult, error) {
 	return r, err
 }
 
-func (r *TFTPResult) add(transfers []tftpTransfer) {
+func (r *TFTPResult) add(transfers []*tftpTransfer) {
 	var latency Histogram
 	var first *tftpTransfer
-	for i := range transfers {
-		t := &transfers[i]
+	for _, t := range transfers {
 		r.Bytes += t.bytes
 		r.Retransmitted += t.retransmitted
 		r.Duplicates += t.duplicates

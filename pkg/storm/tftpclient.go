@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
-	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Opcodes (RFC 1350, RFC 2347).
@@ -30,11 +30,16 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // tftpTransfer is one client and what became of its download.
 type tftpTransfer struct {
+	ctx    context.Context
 	config TFTPConfig
 	from   netip.Addr // source address; the zero Addr lets the kernel choose
-	conn   *net.UDPConn
 	lose   *rand.Rand // nil without loss
 	counts *tally
+
+	fd      int
+	started time.Time
+	wake    time.Time // when to ask again
+	tries   int       // without progress
 
 	peer       netip.AddrPort // the server's port for this transfer, once known
 	blockSize  int
@@ -52,54 +57,24 @@ type tftpTransfer struct {
 	duplicates    int
 	elapsed       time.Duration
 	err           error
+	ended         chan struct{} // closed when all of this is final
 }
 
-// tftpGet downloads once. i numbers the client for the seed of its losses.
-func tftpGet(ctx context.Context, c TFTPConfig, i int, from netip.Addr, counts *tally) tftpTransfer {
-	t := tftpTransfer{config: c, from: from, counts: counts}
-	if c.Loss > 0 {
-		t.lose = rand.New(rand.NewPCG(c.Seed, uint64(i)))
-	}
-	start := time.Now()
-	t.err = t.run(ctx)
-	t.elapsed = time.Since(start)
-	if t.err != nil {
-		counts.failed.Add(1)
-	} else {
-		counts.done.Add(1)
-	}
-	return t
-}
-
-func (t *tftpTransfer) run(ctx context.Context) error {
-	if t.config.Probe {
-		t.probing = true
-		if err := t.session(ctx); err != nil {
-			return fmt.Errorf("asking for the size: %w", err)
-		}
-		t.probing = false
-	}
-	return t.session(ctx)
-}
-
-// session is one request from one port (RFC 1350 section 4: a new TID each).
-func (t *tftpTransfer) session(ctx context.Context) error {
-	var local *net.UDPAddr
-	if t.from.IsValid() {
-		local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(t.from, 0))
-	}
-	conn, err := net.ListenUDP("udp4", local)
-	if err != nil {
+// open makes the socket of one request: a new TID each (RFC 1350 section 4).
+func (t *tftpTransfer) open() (err error) {
+	t.peer, t.tries = netip.AddrPort{}, 1
+	t.blockSize, t.windowSize, t.expect, t.inWindow = 512, 1, 1, 0
+	if t.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("opening a socket: %w", err)
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
-	t.conn, t.peer = conn, netip.AddrPort{}
-	t.blockSize, t.windowSize, t.expect, t.inWindow = 512, 1, 1, 0
-	if err := t.send(t.request()); err != nil {
-		return err
+	if !t.from.IsValid() {
+		return nil
 	}
-	return t.receive(ctx)
+	if err := unix.Bind(t.fd, &unix.SockaddrInet4{Addr: t.from.As4()}); err != nil {
+		_ = unix.Close(t.fd)
+		return fmt.Errorf("taking the address %s: %w", t.from, err)
+	}
+	return nil
 }
 
 func (t *tftpTransfer) request() []byte {
@@ -115,95 +90,64 @@ func (t *tftpTransfer) request() []byte {
 }
 
 // send remembers b and sends it, unless this datagram is one that gets lost.
-func (t *tftpTransfer) send(b []byte) error {
+func (t *tftpTransfer) send(b []byte) (err error) {
 	t.last = b
 	if t.lost() {
 		return nil
 	}
-	to := t.peer
-	if !to.IsValid() {
-		to = t.config.Server
+	if t.peer.IsValid() {
+		_, err = unix.Write(t.fd, b)
+	} else {
+		err = unix.Sendto(t.fd, b, 0, sockaddr(t.config.Server))
 	}
-	if _, err := t.conn.WriteToUDPAddrPort(b, to); err != nil {
+	if err != nil && !passing(err) {
 		return fmt.Errorf("sending: %w", err)
 	}
 	return nil
+}
+
+// passing knows what is as good as a lost datagram: no room in a queue, and a
+// server that has closed its port, perhaps to open it again.
+func passing(err error) bool {
+	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ECONNREFUSED)
+}
+
+func sockaddr(a netip.AddrPort) *unix.SockaddrInet4 {
+	return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().Unmap().As4()}
 }
 
 func (t *tftpTransfer) lost() bool { return t.lose != nil && t.lose.Float64() < t.config.Loss }
 
 var errNoAnswer = errors.New("no answer")
 
-// receive runs the session to its end.
-func (t *tftpTransfer) receive(ctx context.Context) error {
-	buf := make([]byte, max(t.config.BlockSize, 512)+4)
-	tries := 1
-	wake := time.Now().Add(t.config.Timeout)
-	if err := t.deadline(ctx, wake); err != nil {
-		return err
+// read takes a datagram of the server's; without one, n is zero. The first fixes
+// the server's port, and from then on the kernel lets no other through.
+func (t *tftpTransfer) read(b []byte) (n int, err error) {
+	if t.peer.IsValid() {
+		n, err = unix.Read(t.fd, b)
+	} else {
+		n, err = t.first(b)
 	}
-	for {
-		n, from, err := t.conn.ReadFromUDPAddrPort(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if tries++; tries > t.config.Tries {
-				return errNoAnswer
-			}
-			t.retransmitted++
-			if err := t.send(t.last); err != nil {
-				return err
-			}
-			wake = time.Now().Add(t.config.Timeout)
-			if err := t.deadline(ctx, wake); err != nil {
-				return err
-			}
-			continue
+	if err != nil {
+		if passing(err) {
+			return 0, nil
 		}
-		if err != nil {
-			return fmt.Errorf("receiving: %w", err)
-		}
-		if t.lost() || !t.ours(from) {
-			continue
-		}
-		advanced, done, err := t.take(buf[:n])
-		if done || err != nil {
-			return err
-		}
-		if advanced {
-			tries = 1
-			// Moving the deadline costs more than a datagram: do it rarely.
-			if now := time.Now(); wake.Sub(now) < t.config.Timeout*7/8 {
-				wake = now.Add(t.config.Timeout)
-				if err := t.deadline(ctx, wake); err != nil {
-					return err
-				}
-			}
-		}
+		return 0, fmt.Errorf("receiving: %w", err)
 	}
+	return n, nil
 }
 
-// deadline moves the read deadline without undoing the one that a cancelled
-// context has set meanwhile.
-func (t *tftpTransfer) deadline(ctx context.Context, at time.Time) error {
-	if err := t.conn.SetReadDeadline(at); err != nil {
-		return fmt.Errorf("setting a deadline: %w", err)
+func (t *tftpTransfer) first(b []byte) (int, error) {
+	n, name, err := unix.Recvfrom(t.fd, b, 0)
+	if err != nil {
+		return 0, err
 	}
-	return ctx.Err()
-}
-
-// ours tells whether the datagram comes from the server of this transfer; the
-// first answer fixes its port.
-func (t *tftpTransfer) ours(from netip.AddrPort) bool {
-	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-	if !t.peer.IsValid() {
-		if from.Addr() != t.config.Server.Addr().Unmap() {
-			return false
-		}
-		t.peer = from
+	from, ok := name.(*unix.SockaddrInet4)
+	if !ok || netip.AddrFrom4(from.Addr) != t.config.Server.Addr().Unmap() {
+		return 0, nil
 	}
-	return from == t.peer
+	t.peer = netip.AddrPortFrom(netip.AddrFrom4(from.Addr), uint16(from.Port))
+	return n, unix.Connect(t.fd, from)
 }
 
 // take handles one datagram.

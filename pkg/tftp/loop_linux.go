@@ -140,13 +140,6 @@ func (l *loop) run() error {
 				l.receive(s, now)
 			}
 		}
-		for range maxSweeps {
-			if n < minSweep || n < len(events) && n < len(l.sessions)/2 {
-				break
-			}
-			now = l.now()
-			n = l.sweep(now)
-		}
 		if now.Sub(l.scanned) >= tick || l.stopping.Load() {
 			l.scanned = now
 			l.scan(now)
@@ -180,55 +173,37 @@ func (l *loop) adopt(now time.Time) {
 	}
 }
 
-// In a storm nearly every session has a packet waiting by the time it is its turn
-// again, and then to be told of each by epoll is work for nothing.
-const (
-	minSweep  = 32 // sessions with a packet
-	maxSweeps = 8  // before new sessions are looked for
-)
-
-// sweep takes a packet of each session that has one, and gives their number.
-func (l *loop) sweep(now time.Time) (n int) {
-	for _, s := range l.sessions {
-		if l.receive(s, now) {
-			n++
-		}
-	}
-	return n
-}
-
-// receive takes one packet, if there is one; epoll says so again when there are more, so nobody's
+// receive takes one packet; epoll says so again when there are more, so nobody's
 // backlog holds up the others.
-func (l *loop) receive(s *session, now time.Time) bool {
+func (l *loop) receive(s *session, now time.Time) {
 	n, err := readNow(s.fd, l.in[:])
 	if errors.Is(err, unix.ECONNREFUSED) {
 		l.gone(s, now)
-		return true
+		return
 	}
 	if err != nil {
 		// Nothing there, or a network that is away for a moment: the timer decides.
-		return false
+		return
 	}
 	op, number, ok := parseReply(l.in[:n])
 	if !ok {
-		return true
+		return
 	}
 	l.show(s, l.in[:n], false, op == opERROR || s.finishing())
 	if op == opERROR {
 		l.rejected(s, number, errorText(l.in[:n]), now)
-		return true
+		return
 	}
 	b, done := s.acknowledge(number, now)
 	if done {
 		l.finish(s, Done, "", now)
-		return true
+		return
 	}
 	if s.answered && !s.confirmed {
 		s.confirmed = true
 		l.desk.confirm(s.seat)
 	}
 	l.send(s, b, now)
-	return true
 }
 
 func (l *loop) rejected(s *session, code uint16, text string, now time.Time) {
