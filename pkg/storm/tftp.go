@@ -85,7 +85,7 @@ func (c TFTPConfig) withDefaults() (TFTPConfig, error) {
 }
 
 // maxDownloads bounds the clients that download at once, each of which has a
-// socket here, and a goroutine.
+// socket and a goroutine.
 const maxDownloads = 20_000
 
 // TFTP downloads the file with every client at once and returns what it

@@ -30,7 +30,7 @@ type RoleParameter struct {
 type RoleRequest struct {
 	Role string         `json:"role"`
 	From string         `json:"from,omitempty"` // the role that a new one begins as
-	Set  map[string]any `json:"set"` // null leaves a parameter to the profile again
+	Set  map[string]any `json:"set"`            // null leaves a parameter to the profile again
 }
 
 // RoleResult is that text. Nothing is put in force.
