@@ -25,7 +25,8 @@ type world struct {
 	t     *testing.T
 	mu    sync.Mutex
 	state *site.State
-	full  bool // the disk takes nothing more
+	fills bool // the disk takes nothing more, from the first power action on
+	full  bool
 	bmcs  map[string]*fake
 	sent  []string
 	ids   int
@@ -62,13 +63,17 @@ func (w *world) apply(bodies ...site.Body) {
 func (w *world) do(_ context.Context, decide func(*site.State, time.Time) ([]site.Body, error)) (*site.State, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.full {
-		return nil, errors.New("the disk is full")
-	}
 	next := w.state.Fork()
 	bodies, err := decide(next, time.Now())
 	if err != nil {
 		return nil, err
+	}
+	w.full = w.full || w.fills && slices.ContainsFunc(bodies, func(b site.Body) bool {
+		step, ok := b.(site.JobStep)
+		return ok && step.Power != ""
+	})
+	if w.full {
+		return nil, errors.New("the disk is full")
 	}
 	for _, b := range bodies {
 		if err := next.Apply(site.Event{Seq: next.Seq + 1, At: time.Now(), Body: b}); err != nil {
@@ -361,15 +366,13 @@ func TestRefused(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		w.fills = true
 		r, stop := w.runner()
 		defer stop()
 		j, err := r.Start(t.Context(), view.JobRequest{Verb: "power", Args: []string{"cycle"}, Selector: "a"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.mu.Lock()
-		w.full = true
-		w.mu.Unlock()
 		got := finished(t, r, j.ID)
 		if len(w.sent) > 0 || !strings.Contains(got.Results[0].Message, "recording power off: the disk is full") {
 			t.Errorf("%v %+v", w.sent, got.Results)
