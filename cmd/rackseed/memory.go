@@ -10,8 +10,8 @@ import (
 // there is of what lives, collects all the time while a daemon is small, and
 // doubles it when a rack boots.
 const (
-	minGarbage     = 16 << 20 // bytes
-	garbagePercent = 40       // of what lives
+	minGarbage     = 12 << 20 // bytes
+	garbagePercent = 30       // of what lives
 )
 
 // gcPercent is GOGC for a heap of which so many bytes live.

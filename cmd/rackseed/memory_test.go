@@ -10,11 +10,11 @@ func TestGCPercent(t *testing.T) {
 	for live, want := range map[uint64]int{
 		0:         100,
 		1 << 20:   400,
-		8 << 20:   200,
-		16 << 20:  100,
-		32 << 20:  50,
-		40 << 20:  40,
-		500 << 20: 40,
+		6 << 20:   200,
+		12 << 20:  100,
+		24 << 20:  50,
+		40 << 20:  30,
+		500 << 20: 30,
 	} {
 		if got := gcPercent(live); got != want {
 			t.Errorf("with %d MiB alive GOGC is %d, want %d", live>>20, got, want)
@@ -48,7 +48,7 @@ func TestGOGCFollowsTheHeap(t *testing.T) {
 		t.Errorf("GOGC stays at %d", current())
 	}
 	held := make([]byte, 200<<20)
-	settle(func(p int) bool { return p == 40 })
+	settle(func(p int) bool { return p == 30 })
 	runtime.KeepAlive(held) // and not beyond this line
-	settle(func(p int) bool { return p > 40 })
+	settle(func(p int) bool { return p > 30 })
 }
