@@ -119,8 +119,8 @@ func (e *exchange) commit(ctx context.Context) error {
 	return err
 }
 
-// submit is commit for the goroutine that receives: the message goes to conclude
-// once its events are on disk. It reports false when too many wait.
+// submit is commit for the goroutine that receives: the message goes to
+// replyCommitted once its events are on disk. It reports false when too many wait.
 func (e *exchange) submit() bool {
 	return e.s.Ledger.Try(e.again, func(_ *site.State, err error) {
 		e.failed = err

@@ -193,7 +193,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.workers.Go(func() { s.scout.run(ctx) })
 	}
 	for range runtime.GOMAXPROCS(0) {
-		s.workers.Go(func() { s.conclude(ctx) })
+		s.workers.Go(func() { s.replyCommitted(ctx) })
 	}
 	errs := make(chan error, len(s.conns))
 	for _, c := range s.conns {
@@ -314,9 +314,9 @@ func (s *Server) release(m *message) {
 	<-s.slots
 }
 
-// conclude replies to those whose events are on disk. A goroutine for each of
+// replyCommitted finishes those whose events are on disk. A goroutine for each of
 // them would cost a rack that gets its power back as much as all the rest.
-func (s *Server) conclude(ctx context.Context) {
+func (s *Server) replyCommitted(ctx context.Context) {
 	for {
 		select {
 		case e := <-s.committed:
