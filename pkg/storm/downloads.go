@@ -5,26 +5,28 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rackseed/rackseed/internal/sockets"
 )
 
 // downloads runs TFTP clients, all of them in one goroutine. With one for each, a
 // datagram cost this program more than the server, and a storm measured the
 // program.
 type downloads struct {
-	poll, alarm int
-	stopping    atomic.Bool
+	set      *sockets.Set
+	stopping atomic.Bool
 
 	mu    sync.Mutex
 	inbox []*tftpTransfer
 
-	running map[int32]*tftpTransfer
-	looked  time.Time // at who waits too long
+	running map[int]*tftpTransfer // by socket
+	looked  time.Time             // at who waits too long
+	ready   []int
 	buf     [1 << 16]byte
 
 	ended chan struct{}
@@ -35,20 +37,11 @@ type downloads struct {
 const askingTick = 10 * time.Millisecond
 
 func openDownloads() (*downloads, error) {
-	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	set, err := sockets.Open(sockets.Edge)
 	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
-	}
-	alarm, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		_ = unix.Close(poll)
-		return nil, os.NewSyscallError("eventfd", err)
-	}
-	d := &downloads{poll: poll, alarm: alarm, running: map[int32]*tftpTransfer{}, ended: make(chan struct{})}
-	if err := d.watch(alarm); err != nil {
-		_, _ = unix.Close(poll), unix.Close(alarm)
 		return nil, err
 	}
+	d := &downloads{set: set, running: map[int]*tftpTransfer{}, ended: make(chan struct{})}
 	go func() {
 		defer close(d.ended)
 		d.err = d.run()
@@ -59,20 +52,10 @@ func openDownloads() (*downloads, error) {
 // close waits for the downloads that run.
 func (d *downloads) close() error {
 	d.stopping.Store(true)
-	d.ring()
+	d.set.Ring()
 	<-d.ended
-	_, _ = unix.Close(d.poll), unix.Close(d.alarm)
+	d.set.Close()
 	return d.err
-}
-
-func (d *downloads) watch(fd int) error {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(d.poll, unix.EPOLL_CTL_ADD, fd, &ev))
-}
-
-func (d *downloads) ring() {
-	// The only failure is a counter that is full, and then it rings already.
-	_, _ = unix.Write(d.alarm, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 }
 
 // get downloads once. i numbers the client for the seed of its losses.
@@ -84,7 +67,7 @@ func (d *downloads) get(ctx context.Context, c TFTPConfig, i int, from netip.Add
 	d.mu.Lock()
 	d.inbox = append(d.inbox, t)
 	d.mu.Unlock()
-	d.ring()
+	d.set.Ring()
 	select {
 	case <-t.ended:
 	case <-d.ended:
@@ -99,19 +82,20 @@ func (d *downloads) get(ctx context.Context, c TFTPConfig, i int, from netip.Add
 }
 
 func (d *downloads) run() error {
-	var events [256]unix.EpollEvent
 	for {
-		n, err := unix.EpollWait(d.poll, events[:], int(askingTick/time.Millisecond))
-		if err != nil && err != unix.EINTR {
-			return fmt.Errorf("waiting for the TFTP server: %w", os.NewSyscallError("epoll_wait", err))
+		ready, rung, err := d.set.Wait(askingTick, d.ready[:0])
+		if err != nil {
+			return fmt.Errorf("waiting for the TFTP server: %w", err)
 		}
+		d.ready = ready
 		now := time.Now()
-		for _, ev := range events[:max(n, 0)] {
-			if int(ev.Fd) == d.alarm {
-				d.admit(now)
-			} else if t := d.running[ev.Fd]; t != nil {
+		for _, fd := range ready {
+			if t := d.running[fd]; t != nil {
 				d.receive(t, now)
 			}
+		}
+		if rung {
+			d.admit(now)
 		}
 		if now.Sub(d.looked) >= askingTick {
 			d.looked = now
@@ -130,8 +114,6 @@ func (d *downloads) idle() bool {
 }
 
 func (d *downloads) admit(now time.Time) {
-	var count [8]byte
-	_, _ = unix.Read(d.alarm, count[:])
 	d.mu.Lock()
 	fresh := d.inbox
 	d.inbox = nil
@@ -149,9 +131,9 @@ func (d *downloads) begin(t *tftpTransfer, now time.Time) {
 		t.finish(err)
 		return
 	}
-	d.running[int32(t.fd)] = t
+	d.running[t.fd] = t
 	t.wake = now.Add(t.config.Timeout)
-	err := d.watch(t.fd)
+	err := d.set.Add(t.fd)
 	if err == nil {
 		err = t.send(t.request())
 	}
@@ -160,22 +142,33 @@ func (d *downloads) begin(t *tftpTransfer, now time.Time) {
 	}
 }
 
+// receive reads what has arrived. Of a server that waits for each ACK nothing
+// more comes after the block that it was waited for, and not to look saves a
+// system call; an old block left behind is read before the next.
 func (d *downloads) receive(t *tftpTransfer, now time.Time) {
-	n, err := t.read(d.buf[:])
-	if err != nil {
-		d.end(t, err, now)
-		return
-	}
-	if n == 0 || t.lost() {
-		return
-	}
-	advanced, done, err := t.take(d.buf[:n])
-	if done || err != nil {
-		d.end(t, err, now)
-		return
-	}
-	if advanced {
-		t.tries, t.wake = 1, now.Add(t.config.Timeout)
+	for {
+		n, none, err := t.read(d.buf[:])
+		if err != nil {
+			d.end(t, err, now)
+			return
+		}
+		if none {
+			return
+		}
+		if n == 0 || t.lost() {
+			continue
+		}
+		advanced, done, err := t.take(d.buf[:n])
+		if done || err != nil {
+			d.end(t, err, now)
+			return
+		}
+		if advanced {
+			t.tries, t.wake = 1, now.Add(t.config.Timeout)
+			if t.windowSize == 1 {
+				return
+			}
+		}
 	}
 }
 
@@ -201,7 +194,7 @@ func (d *downloads) remind(now time.Time) {
 
 // end closes a request. After the one for the size comes the one for the file.
 func (d *downloads) end(t *tftpTransfer, err error, now time.Time) {
-	delete(d.running, int32(t.fd))
+	delete(d.running, t.fd)
 	_ = unix.Close(t.fd)
 	switch {
 	case !t.probing:

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rackseed/rackseed/internal/sockets"
 )
 
 // Opcodes (RFC 1350, RFC 2347).
@@ -96,7 +98,7 @@ func (t *tftpTransfer) send(b []byte) (err error) {
 		return nil
 	}
 	if t.peer.IsValid() {
-		_, err = unix.Write(t.fd, b)
+		err = sockets.Write(t.fd, b)
 	} else {
 		err = unix.Sendto(t.fd, b, 0, sockaddr(t.config.Server))
 	}
@@ -120,21 +122,25 @@ func (t *tftpTransfer) lost() bool { return t.lose != nil && t.lose.Float64() < 
 
 var errNoAnswer = errors.New("no answer")
 
-// read takes a datagram of the server's; without one, n is zero. The first fixes
-// the server's port, and from then on the kernel lets no other through.
-func (t *tftpTransfer) read(b []byte) (n int, err error) {
+// read takes a datagram of the server's; n is zero for what is none, and none is
+// told when there is nothing more. The first fixes the server's port, and from
+// then on the kernel lets no other through.
+func (t *tftpTransfer) read(b []byte) (n int, none bool, err error) {
 	if t.peer.IsValid() {
-		n, err = unix.Read(t.fd, b)
+		n, err = sockets.Read(t.fd, b)
 	} else {
 		n, err = t.first(b)
 	}
-	if err != nil {
-		if passing(err) {
-			return 0, nil
-		}
-		return 0, fmt.Errorf("receiving: %w", err)
+	switch {
+	case err == nil:
+		return n, false, nil
+	case errors.Is(err, unix.EAGAIN):
+		return 0, true, nil
+	case passing(err):
+		return 0, false, nil
+	default:
+		return 0, false, fmt.Errorf("receiving: %w", err)
 	}
-	return n, nil
 }
 
 func (t *tftpTransfer) first(b []byte) (int, error) {

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rackseed/rackseed/internal/sockets"
 )
 
 const (
@@ -50,7 +51,7 @@ type loop struct {
 	report func(Transfer)
 	tap    func(Packet) // nil when nobody looks
 
-	poll, wake int
+	set *sockets.Set
 
 	mu    sync.Mutex
 	inbox []*session
@@ -58,45 +59,30 @@ type loop struct {
 	stopping atomic.Bool
 	stopAt   time.Time // set before stopping
 
-	sessions map[int32]*session
+	sessions map[int]*session // by socket
 	scanned  time.Time
+	ready    []int
 	out      []byte
 	in       [defaultBlksize + 4]byte
 }
 
 func newLoop(now func() time.Time, d *desk, report func(Transfer)) (*loop, error) {
-	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	set, err := sockets.Open(sockets.Level)
 	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
-	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		unix.Close(poll)
-		return nil, os.NewSyscallError("eventfd", err)
-	}
-	l := &loop{
-		now: now, desk: d, report: report, poll: poll, wake: wake,
-		sessions: make(map[int32]*session), out: make([]byte, 1<<16),
-	}
-	if err := l.watch(wake); err != nil {
-		l.close()
 		return nil, err
 	}
-	return l, nil
+	return &loop{
+		now: now, desk: d, report: report, set: set,
+		sessions: make(map[int]*session), out: make([]byte, 1<<16),
+	}, nil
 }
 
 // close frees what the loop holds. It must not be running.
 func (l *loop) close() {
 	for fd := range l.sessions {
-		unix.Close(int(fd))
+		unix.Close(fd)
 	}
-	unix.Close(l.poll)
-	unix.Close(l.wake)
-}
-
-func (l *loop) watch(fd int) error {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.poll, unix.EPOLL_CTL_ADD, fd, &ev))
+	l.set.Close()
 }
 
 // add hands a session to the loop, which owns it from then on.
@@ -104,39 +90,34 @@ func (l *loop) add(s *session) {
 	l.mu.Lock()
 	l.inbox = append(l.inbox, s)
 	l.mu.Unlock()
-	l.rouse()
+	l.set.Ring()
 }
 
 // stop lets the loop end when its sessions have, or at the given time.
 func (l *loop) stop(at time.Time) {
 	l.stopAt = at
 	l.stopping.Store(true)
-	l.rouse()
-}
-
-func (l *loop) rouse() {
-	one := [8]byte{1}
-	// The only failure is a counter that is full, and then the loop is awake.
-	_, _ = unix.Write(l.wake, one[:])
+	l.set.Ring()
 }
 
 // run serves until stop. The caller waits for it, then calls close.
 func (l *loop) run() error {
-	var events [128]unix.EpollEvent
 	for {
-		wait := -1
+		wait := time.Duration(-1)
 		if len(l.sessions) > 0 {
-			wait = int(tick / time.Millisecond)
+			wait = tick
 		}
-		n, err := unix.EpollWait(l.poll, events[:], wait)
-		if err != nil && err != unix.EINTR {
-			return fmt.Errorf("waiting for TFTP clients: %w", os.NewSyscallError("epoll_wait", err))
+		ready, rung, err := l.set.Wait(wait, l.ready[:0])
+		if err != nil {
+			return fmt.Errorf("waiting for TFTP clients: %w", err)
 		}
+		l.ready = ready
 		now := l.now()
-		for _, ev := range events[:max(n, 0)] {
-			if int(ev.Fd) == l.wake {
-				l.adopt(now)
-			} else if s := l.sessions[ev.Fd]; s != nil {
+		if rung {
+			l.adopt(now)
+		}
+		for _, fd := range ready {
+			if s := l.sessions[fd]; s != nil {
 				l.receive(s, now)
 			}
 		}
@@ -157,15 +138,13 @@ func (l *loop) idle() bool {
 }
 
 func (l *loop) adopt(now time.Time) {
-	var count [8]byte
-	_, _ = unix.Read(l.wake, count[:])
 	l.mu.Lock()
 	arrived := l.inbox
 	l.inbox = nil
 	l.mu.Unlock()
 	for _, s := range arrived {
-		l.sessions[int32(s.fd)] = s
-		if err := l.watch(s.fd); err != nil {
+		l.sessions[s.fd] = s
+		if err := l.set.Add(s.fd); err != nil {
 			l.finish(s, Aborted, err.Error(), now)
 			continue
 		}
@@ -173,10 +152,9 @@ func (l *loop) adopt(now time.Time) {
 	}
 }
 
-// receive takes one packet; epoll says so again when there are more, so nobody's
-// backlog holds up the others.
+// receive takes one packet.
 func (l *loop) receive(s *session, now time.Time) {
-	n, err := readNow(s.fd, l.in[:])
+	n, err := sockets.Read(s.fd, l.in[:])
 	if errors.Is(err, unix.ECONNREFUSED) {
 		l.gone(s, now)
 		return
@@ -254,7 +232,7 @@ func (s *session) silence() string {
 }
 
 func (l *loop) finish(s *session, o Outcome, why string, now time.Time) {
-	delete(l.sessions, int32(s.fd))
+	delete(l.sessions, s.fd)
 	unix.Close(s.fd)
 	l.desk.leave(s.seat)
 	s.account.Bytes = s.acked()
@@ -289,7 +267,7 @@ func (l *loop) transmit(s *session, b burst) error {
 			return err
 		}
 		l.showData(s, p, from, from+count)
-		err = writeNow(s.fd, p)
+		err = sockets.Write(s.fd, p)
 		if s.segmented && cannotSegment(err) {
 			s.segmented = false
 			_ = segment(s.fd, 0)

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -247,21 +246,4 @@ func routesFrom(a arrival) bool {
 // segment lets one write carry many blocks of size bytes (UDP_SEGMENT, Linux 4.18).
 func segment(fd, size int) error {
 	return unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT, size)
-}
-
-// readNow and writeNow are read and write for sockets that do not block: without
-// the scheduler being told of a call that might, a storm costs a seventh less.
-func readNow(fd int, p []byte) (int, error) {
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
-}
-
-func writeNow(fd int, p []byte) error {
-	if _, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))); errno != 0 {
-		return errno
-	}
-	return nil
 }
