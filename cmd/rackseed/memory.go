@@ -16,8 +16,8 @@ const (
 
 // gcPercent is GOGC for a heap of which so many bytes live.
 func gcPercent(live uint64) int {
-	if live == 0 {
-		return 100
+	if live == 0 { // nothing was collected yet: Go begins at 4 MiB for each 100
+		return 100 * minGarbage / (4 << 20)
 	}
 	return int(min(max(garbagePercent, minGarbage*100/live), 400))
 }

@@ -8,7 +8,7 @@ import (
 
 func TestGCPercent(t *testing.T) {
 	for live, want := range map[uint64]int{
-		0:         100,
+		0:         300,
 		1 << 20:   400,
 		6 << 20:   200,
 		12 << 20:  100,

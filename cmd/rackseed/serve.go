@@ -81,7 +81,6 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	if o.store != "bolt" {
 		return usageError("--store %s is not known: this version keeps its log in the state directory (bolt)", o.store)
 	}
-	paceGC(os.Getenv)
 	set, err := loaders.Open(o.loaders)
 	if err != nil {
 		return fmt.Errorf("opening the boot loaders: %w", err)
