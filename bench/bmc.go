@@ -18,7 +18,9 @@ import (
 const (
 	ipmiBMCs    = 64
 	redfishBMCs = 512
-	ipmiList    = "127.0.10.[1-64]" // as FreeIPMI and Rackseed write it
+	ipmiNet     = "127.0.10."
+	ipmiIdleNet = "127.0.11." // BMCs whose machines are on, and cannot be switched
+	ipmiHosts   = "[1-64]"    // as FreeIPMI and Rackseed write it
 	redfishAt   = "127.0.20.1"
 	bmcUser     = "admin"
 	bmcPassword = "Sesame-16-bytes!" // IPMI 1.5 keeps 16 bytes
@@ -53,11 +55,6 @@ func (b *bench) ipmiRack(ctx context.Context, secret string) error {
 		b.logf("   without IPMI: %v (apt install openipmi)", err)
 		return nil
 	}
-	stop, err := b.startIPMI(ctx)
-	if err != nil {
-		return err
-	}
-	defer stop()
 	config, err := b.lab.file("freeipmi.conf", []byte("username "+bmcUser+"\npassword "+bmcPassword+"\n"))
 	if err != nil {
 		return err
@@ -65,27 +62,47 @@ func (b *bench) ipmiRack(ctx context.Context, secret string) error {
 	if err := os.Chmod(config, 0o600); err != nil {
 		return fmt.Errorf("writing FreeIPMI's configuration: %w", err)
 	}
-	free := func(action ...string) []string {
-		return append([]string{"ipmipower", "--config-file", config, "-D", "LAN_2_0", "-I", "3", "-W", "opensesspriv", "-l", "ADMIN", "-F", strconv.Itoa(ipmiBMCs), "-h", ipmiList}, action...)
+	free := func(net string, action ...string) []string {
+		return append([]string{"ipmipower", "--config-file", config, "-D", "LAN_2_0", "-I", "3", "-W", "opensesspriv", "-l", "ADMIN", "-F", strconv.Itoa(ipmiBMCs), "-h", net + ipmiHosts}, action...)
 	}
-	cycle, err := b.script("ipmipower-cycle", free("--off", "--wait-until-off"), free("--on", "--wait-until-on"))
+	peer := server{name: "ipmipower", programs: []string{"ipmipower freeipmi-tools"}}
+	own := b.ownTool(ipmiIdleNet+ipmiHosts, "ipmi", secret, ipmiBMCs)
+	asking := b.tools(tool{server: peer, status: free(ipmiIdleNet, "--stat")}, tool{server: own.server, status: own.status})
+	if err := b.onRack(ctx, ipmiIdleNet, "", fmt.Sprintf("BMC: %d IPMI BMCs (OpenIPMI's ipmi_sim), nothing behind them", ipmiBMCs), asking); err != nil {
+		return err
+	}
+
+	cycle, err := b.script("ipmipower-cycle", free(ipmiNet, "--off", "--wait-until-off"), free(ipmiNet, "--on", "--wait-until-on"))
 	if err != nil {
 		return err
 	}
 	tools := b.tools(
-		tool{server: server{name: "ipmipower", programs: []string{"ipmipower freeipmi-tools"}},
-			status: free("--stat"), cycle: free("--cycle"),
-			proved: []string{cycle}},
-		b.ownTool(ipmiList, "ipmi", secret, ipmiBMCs),
+		tool{server: peer, status: free(ipmiNet, "--stat"), cycle: free(ipmiNet, "--cycle"), proved: []string{cycle}},
+		b.ownTool(ipmiNet+ipmiHosts, "ipmi", secret, ipmiBMCs),
 	)
-	if err := b.compare(ctx, fmt.Sprintf("BMC: %d IPMI BMCs (OpenIPMI's ipmi_sim)", ipmiBMCs), "ipmipower", tools, b.chassisOn); err != nil {
+	if err := b.onRack(ctx, ipmiNet, chassis, fmt.Sprintf("BMC: %d IPMI BMCs (OpenIPMI's ipmi_sim), power behind them", ipmiBMCs), tools); err != nil {
 		return err
 	}
 	fmt.Fprint(b.out, "\nOrdered only is one command to each BMC, and nobody looks: `ipmipower --cycle`, `rackseed power cycle --no-wait`.\n"+
 		"Seen off and on is off, read back, on, read back: `ipmipower --off --wait-until-off`, then `--on --wait-until-on`, because it waits\n"+
-		"for no cycle; `rackseed power cycle`. ipmi_sim runs a shell script for each question and each order, one after the other on the\n"+
-		"servers' processor: that is most of the wall time of either tool, and CPU is what they differ in.\n")
+		"for no cycle; `rackseed power cycle`. For power, ipmi_sim runs a shell for each question and each order, one after the other on the\n"+
+		"servers' processor: there that is most of the wall time of either tool, and CPU is what they differ in.\n")
 	return nil
+}
+
+// onRack compares the tools on a rack of its own. The power of its machines is
+// kept by a shell function, or, without one, always on.
+func (b *bench) onRack(ctx context.Context, net, power, title string, tools []tool) error {
+	stop, err := b.startIPMI(ctx, net, power)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	var rest func(context.Context) error
+	if power != "" {
+		rest = b.chassisOn
+	}
+	return b.compare(ctx, title, "ipmipower", tools, rest)
 }
 
 func (b *bench) redfishRack(ctx context.Context, secret string) error {
@@ -363,33 +380,33 @@ func holdings(pids []int) (sockets int, rss int64) {
 	return sockets, rss
 }
 
-// chassis keeps the power of a machine behind ipmi_sim, which calls it with
-// the node's name, get or set, and parameters.
-const chassis = `#!/bin/sh
-dir=${0%/*}
-shift
-operation=$1
-shift
-case $operation in
-get)
-	for p; do
-		value=0
-		[ "$p" = boot ] && value=none
-		[ -e "$dir/is-$p" ] && read -r value <"$dir/is-$p"
-		echo "$p:$value"
-	done
-	;;
-set)
-	while [ $# -gt 1 ]; do
-		echo "$2" >"$dir/is-$1"
-		shift 2
-	done
-	;;
-esac
+// chassis keeps the power of a machine behind ipmi_sim, which has a shell call it
+// with the machine's folder, get or set, and parameters.
+const chassis = `chassis() {
+	dir=$1 operation=$2
+	shift 2
+	case $operation in
+	get)
+		for p; do
+			value=0
+			[ "$p" = boot ] && value=none
+			[ -e "$dir/is-$p" ] && read -r value <"$dir/is-$p"
+			echo "$p:$value"
+		done
+		;;
+	set)
+		while [ $# -gt 1 ]; do
+			echo "$2" >"$dir/is-$1"
+			shift 2
+		done
+		;;
+	esac
+}
 `
 
-// startIPMI runs a rack of BMCs until stop.
-func (b *bench) startIPMI(ctx context.Context) (stop func(), err error) {
+// startIPMI runs a rack of BMCs until stop. The shell function power keeps the
+// power of their machines.
+func (b *bench) startIPMI(ctx context.Context, net, power string) (stop func(), err error) {
 	var procs []*process
 	stop = func() {
 		for _, p := range procs {
@@ -402,9 +419,12 @@ func (b *bench) startIPMI(ctx context.Context) (stop func(), err error) {
 			stop()
 			return nil, err
 		}
-		address := fmt.Sprintf("127.0.10.%d", i+1)
+		control := ""
+		if power != "" {
+			control = fmt.Sprintf(`chassis_control ". %s/power; chassis %[1]s"`, dir)
+		}
 		for name, text := range map[string]string{
-			"program": chassis, "is-power": "1\n",
+			"power": power, "is-power": "1\n",
 			"lan.conf": fmt.Sprintf(`name "node"
 set_working_mc 0x20
 startlan 1
@@ -413,13 +433,13 @@ startlan 1
   allowed_auths_admin none md2 md5 straight
   guid 0102030405060708090a0b0c0d0e0f10
 endlan
-chassis_control "%s/program node"
+%s
 user 1 true "" "test" user 10 none md2 md5 straight
 user 2 true "%s" "%s" admin 10 none md2 md5 straight
-`, address, dir, bmcUser, bmcPassword),
+`, net+strconv.Itoa(i+1), control, bmcUser, bmcPassword),
 			"emu": "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\nsel_enable 0x20 1000 0x0a\nmc_enable 0x20\n",
 		} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil { //nolint:gosec // one of them is a program
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 				stop()
 				return nil, fmt.Errorf("writing a BMC's configuration: %w", err)
 			}
@@ -431,7 +451,7 @@ user 2 true "%s" "%s" admin 10 none md2 md5 straight
 		}
 		procs = append(procs, p)
 	}
-	probe := b.ownTool(ipmiList, "ipmi", filepath.Join(b.lab.dir, "bmc-password"), ipmiBMCs).status
+	probe := b.ownTool(net+ipmiHosts, "ipmi", filepath.Join(b.lab.dir, "bmc-password"), ipmiBMCs).status
 	if b.rackseed == noRackseed {
 		probe = []string{"sleep", "10"}
 	}
