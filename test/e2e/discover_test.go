@@ -18,6 +18,7 @@ import (
 // TestDiscoveryAndWrongCable looks at a node whose disk takes a driver from the
 // medium, then has its installer stop over a cable before it touches the disk.
 func TestDiscoveryAndWrongCable(t *testing.T) {
+	t.Parallel()
 	agent := exec.CommandContext(t.Context(), "hack/agent.sh")
 	agent.Dir = root
 	if out, err := agent.CombinedOutput(); err != nil {
@@ -27,7 +28,7 @@ func TestDiscoveryAndWrongCable(t *testing.T) {
 	s := newSite(t, "discovery: {image: debian13, wiring: enforce}", entry)
 	disk := emptyDisk(t, s.Dir(), "disk", 12<<30)
 	s.rackseed(t, "node", "discover", node)
-	machine := s.PowerOn(lab.Machine{Name: node, MAC: nodeMAC(), Memory: 1536, CPUs: 2, Disk: disk, Serial: "E2E0001"})
+	machine := s.PowerOn(lab.Machine{Name: node, MAC: nodeMAC(), Memory: 1536, Disk: disk, Serial: "E2E0001"})
 	machine.Announce(leaf2(t))
 	ctx, cancel := context.WithTimeout(t.Context(), installTime)
 	defer cancel()

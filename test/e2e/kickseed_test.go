@@ -17,6 +17,7 @@ import (
 // come from kickstart. It goes as far as that reader goes: our %pre has found
 // the disk, and the commands have become answers of Debian's installer.
 func TestKickseedReadsOurKickstart(t *testing.T) {
+	t.Parallel()
 	needInstall(t)
 	hash := "$6$e2e$" + strings.Repeat("a", 86)
 	iso := made(t, "kickseed/build.sh", root+"/.cache/e2e", medium(t))
