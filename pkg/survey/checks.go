@@ -217,7 +217,7 @@ func checkFirewall(ctx context.Context, o Options) Finding {
 		f := Finding{ID: "firewall", Status: OK, What: "the firewall's rules were not read: " + errNoRules.Error()}
 		if m := firewallManager(); m != "" {
 			f.Status, f.Why = Warn, string(m)+" runs, and drops what nobody allowed"
-			f.Fix = m.openHint(o.Ports, o.Interface)
+			f.Fix = m.openHint(blockedPorts(o.Ports), o.Interface)
 		}
 		return f
 	}
@@ -226,11 +226,12 @@ func checkFirewall(ctx context.Context, o Options) Finding {
 
 func judgeFirewall(rules Ruleset, legacy string, o Options, m manager) Finding {
 	f := Finding{ID: "firewall", Status: OK, What: "no rule of the firewall drops what machines send"}
-	var blocked []Port
+	var blocked []blockedPort
 	var names []string
 	for _, p := range o.Ports {
-		if p.Proto == "udp" && rules.Blocks(p.Number) || legacyBlocks(legacy, p) {
-			blocked = append(blocked, p)
+		at, dropped := rules.Blocks(p)
+		if dropped || legacyBlocks(legacy, p) {
+			blocked = append(blocked, blockedPort{p, at})
 			names = append(names, strings.ToUpper(p.Proto)+" "+fmt.Sprint(p.Number))
 		}
 	}

@@ -40,38 +40,81 @@ func parseRuleset(out []byte) (Ruleset, error) {
 	return r, nil
 }
 
-// Blocks judges whether UDP to a port is likely to be dropped: something
-// drops it, or everything, on its way in, and nothing accepts it by name. It
-// is a hint for people, not a simulation: it does not follow jumps.
-func (r Ruleset) Blocks(port int) bool {
-	input := map[[3]string]bool{}
-	dropped := false
-	for _, o := range r.Objects {
-		if c := o.Chain; c != nil && c.Hook == "input" && (c.Family == "ip" || c.Family == "inet") {
-			input[[3]string{c.Family, c.Table, c.Name}] = true
-			dropped = dropped || c.Policy == "drop"
-		}
-	}
-	for _, o := range r.Objects {
-		if o.Rule == nil || o.Rule.Family != "ip" && o.Rule.Family != "inet" {
-			continue
-		}
-		matches, other, verdict := judge(o.Rule.Expr, port)
-		switch {
-		case matches && verdict == "accept":
-			return false
-		case matches && verdict == "drop":
-			dropped = true
-		case !matches && !other && verdict == "drop" && input[[3]string{o.Rule.Family, o.Rule.Table, o.Rule.Chain}]:
-			dropped = true
-		}
-	}
-	return dropped
+// Chain is where rules of nft lie.
+type Chain struct {
+	Family, Table, Name string
 }
 
-// judge reads one rule: whether it names the UDP port, whether it has other
+func (c Chain) String() string { return c.Family + " " + c.Table + " " + c.Name }
+
+// Blocks judges whether what machines send to a port is likely to be dropped:
+// something drops it, or everything, on its way in, and nothing accepts it by
+// name. The chain is the one that has to accept it. It is a hint for people,
+// not a simulation: it does not follow jumps.
+func (r Ruleset) Blocks(p Port) (at Chain, blocked bool) {
+	bases := r.bases()
+	drops := func(c Chain) {
+		if !blocked {
+			at, blocked = c, true
+		}
+	}
+	for _, o := range r.Objects {
+		if c := o.Chain; c != nil && c.Policy == "drop" && bases[Chain{c.Family, c.Table, c.Name}] {
+			drops(Chain{c.Family, c.Table, c.Name})
+		}
+	}
+	for _, o := range r.Objects {
+		if o.Rule == nil || !ofIPv4(o.Rule.Family) {
+			continue
+		}
+		chain := Chain{o.Rule.Family, o.Rule.Table, o.Rule.Chain}
+		matches, other, verdict := judge(o.Rule.Expr, p)
+		switch {
+		case matches && verdict == "accept":
+			return Chain{}, false
+		case matches && verdict == "drop":
+			drops(r.base(chain))
+		case !matches && !other && verdict == "drop" && bases[chain]:
+			drops(chain)
+		}
+	}
+	return at, blocked
+}
+
+// bases are the chains that see what comes in.
+func (r Ruleset) bases() map[Chain]bool {
+	bases := map[Chain]bool{}
+	for _, o := range r.Objects {
+		c := o.Chain
+		if c != nil && ofIPv4(c.Family) && (c.Hook == "input" || c.Hook == "prerouting" || c.Hook == "ingress") {
+			bases[Chain{c.Family, c.Table, c.Name}] = true
+		}
+	}
+	return bases
+}
+
+// base is the chain itself, or the input chain of its table: it is probably
+// the one that jumps there.
+func (r Ruleset) base(chain Chain) Chain {
+	input := chain
+	for _, o := range r.Objects {
+		if c := o.Chain; c != nil && c.Hook != "" && c.Family == chain.Family && c.Table == chain.Table {
+			if c.Name == chain.Name {
+				return chain
+			}
+			if c.Hook == "input" {
+				input = Chain{c.Family, c.Table, c.Name}
+			}
+		}
+	}
+	return input
+}
+
+func ofIPv4(family string) bool { return family == "ip" || family == "inet" || family == "netdev" }
+
+// judge reads one rule: whether it names the port, whether it has other
 // conditions, and what it does.
-func judge(expr []map[string]json.RawMessage, port int) (matches, other bool, verdict string) {
+func judge(expr []map[string]json.RawMessage, port Port) (matches, other bool, verdict string) {
 	for _, e := range expr {
 		for kind, raw := range e {
 			switch kind {
@@ -93,7 +136,7 @@ func judge(expr []map[string]json.RawMessage, port int) (matches, other bool, ve
 	return matches, other, verdict
 }
 
-func namesPort(raw json.RawMessage, port int) bool {
+func namesPort(raw json.RawMessage, port Port) bool {
 	var m struct {
 		Op   string
 		Left struct {
@@ -101,10 +144,10 @@ func namesPort(raw json.RawMessage, port int) bool {
 		}
 		Right json.RawMessage
 	}
-	if json.Unmarshal(raw, &m) != nil || m.Left.Payload.Field != "dport" || m.Left.Payload.Protocol != "udp" && m.Left.Payload.Protocol != "th" {
+	if json.Unmarshal(raw, &m) != nil || m.Left.Payload.Field != "dport" || m.Left.Payload.Protocol != port.Proto && m.Left.Payload.Protocol != "th" {
 		return false
 	}
-	return (m.Op == "==" || m.Op == "in") && covers(m.Right, port)
+	return (m.Op == "==" || m.Op == "in") && covers(m.Right, port.Number)
 }
 
 // covers reads a number, a range or a set of them.

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -44,7 +45,7 @@ func TestFirewall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := r.Blocks(67); got != c.want {
+			if _, got := r.Blocks(Port{"udp", 67, "DHCP"}); got != c.want {
 				t.Errorf("Blocks(67) = %v", got)
 			}
 			if f := judgeFirewall(r, "", Options{Ports: []Port{{"udp", 67, "DHCP"}}}, ""); (f.Status != OK) != c.want || (f.Fix != "") != c.want {
@@ -181,11 +182,51 @@ func TestLegacyFirewall(t *testing.T) {
 	for m, part := range map[manager]string{
 		firewalld: "firewall-cmd --zone=$(firewall-cmd --get-zone-of-interface=eth0) --add-port=67/udp --add-port=8080/tcp",
 		ufw:       "ufw allow in on eth0 proto udp to any port 67; ufw allow in on eth0 proto tcp to any port 8080",
-		"":        "nft insert rule inet filter input udp dport { 67 } accept; nft insert rule inet filter input tcp dport { 8080 } accept",
+		"":        "iptables-legacy -I INPUT -p udp -m multiport --dports 67 -j ACCEPT; iptables-legacy -I INPUT -p tcp -m multiport --dports 8080 -j ACCEPT",
 	} {
 		f := judgeFirewall(Ruleset{}, "-P INPUT DROP\n", o, m)
 		if f.Status != Warn || !strings.HasPrefix(f.Fix, part) || f.What != "the firewall of this machine seems to drop UDP 67, TCP 8080" {
 			t.Errorf("%s: %+v", m, f)
+		}
+	}
+}
+
+// TestFirewallFix: the commands name the chain that drops, as it is called
+// here, and ports of every protocol.
+func TestFirewallFix(t *testing.T) {
+	const (
+		web   = `{"chain": {"family": "inet", "table": "laptop", "name": "in", "hook": "input", "policy": "drop"}}`
+		raw   = `{"chain": {"family": "ip", "table": "raw", "name": "pre", "hook": "prerouting", "policy": "accept"}}`
+		early = `{"chain": {"family": "netdev", "table": "edge", "name": "ingress", "hook": "ingress", "policy": "accept"}}`
+		out   = `{"chain": {"family": "ip", "table": "raw", "name": "out", "hook": "output", "policy": "drop"}}`
+		mine  = `{"chain": {"family": "inet", "table": "laptop", "name": "services"}}`
+		open  = `{"chain": {"family": "inet", "table": "laptop", "name": "in", "hook": "input", "policy": "accept"}}`
+	)
+	rule := func(chain, proto, port, verdict string) string {
+		at := strings.Fields(chain)
+		return fmt.Sprintf(`{"rule": {"family": %q, "table": %q, "chain": %q, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": %q, "field": "dport"}}, "right": %s}}, {%q: null}]}}`,
+			at[0], at[1], at[2], proto, port, verdict)
+	}
+	o := Options{Ports: []Port{{"udp", 67, "DHCP"}, {"udp", 69, "TFTP"}, {"tcp", 8080, "HTTP boot"}}}
+	for name, c := range map[string]struct {
+		objects []string
+		fix     string
+	}{
+		"a policy":                               {[]string{web}, "nft insert rule inet laptop in udp dport { 67, 69 } accept; nft insert rule inet laptop in tcp dport { 8080 } accept"},
+		"a policy, DHCP and TFTP accepted":       {[]string{web, rule("inet laptop in", "udp", `{"set": [67, 69]}`, "accept")}, "nft insert rule inet laptop in tcp dport { 8080 } accept"},
+		"before the routing":                     {[]string{open, raw, rule("ip raw pre", "udp", "69", "drop")}, "nft insert rule ip raw pre udp dport { 69 } accept"},
+		"at the card":                            {[]string{early, rule("netdev edge ingress", "udp", "67", "drop")}, "nft insert rule netdev edge ingress udp dport { 67 } accept"},
+		"in a chain that the input's jumps to":   {[]string{open, mine, rule("inet laptop services", "udp", "69", "reject")}, "nft insert rule inet laptop in udp dport { 69 } accept"},
+		"two chains":                             {[]string{open, raw, rule("ip raw pre", "udp", "69", "drop"), rule("inet laptop in", "udp", "67", "drop")}, "nft insert rule inet laptop in udp dport { 67 } accept; nft insert rule ip raw pre udp dport { 69 } accept"},
+		"what goes out is nothing that comes in": {[]string{out}, ""},
+	} {
+		r, err := parseRuleset([]byte(`{"nftables": [` + strings.Join(c.objects, ",") + `]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := judgeFirewall(r, "", o, "")
+		if f.Fix != c.fix || (f.Status == OK) != (c.fix == "") {
+			t.Errorf("%s: %+v, want the fix %q", name, f, c.fix)
 		}
 	}
 }

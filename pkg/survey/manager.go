@@ -36,41 +36,64 @@ func firewallManager() manager {
 	return ""
 }
 
-// openHint says how to open ports.
-func (m manager) openHint(blocked []Port, iface string) string {
-	var udp, tcp, each []string
-	for _, p := range blocked {
-		if p.Proto == "udp" {
-			udp = append(udp, fmt.Sprint(p.Number))
-		} else {
-			tcp = append(tcp, fmt.Sprint(p.Number))
-		}
-		switch m {
-		case firewalld:
-			each = append(each, fmt.Sprintf("--add-port=%d/%s", p.Number, p.Proto))
-		case ufw:
-			each = append(each, strings.TrimSpace(fmt.Sprintf("ufw allow %s proto %s to any port %d", inOn(iface), p.Proto, p.Number)))
-		}
+// blockedPort is a port that the chain drops; one without a chain is dropped
+// by iptables-legacy.
+type blockedPort struct {
+	Port
+	at Chain
+}
+
+func blockedPorts(ports []Port) (all []blockedPort) {
+	for _, p := range ports {
+		all = append(all, blockedPort{Port: p})
 	}
+	return all
+}
+
+// openHint says how to open ports.
+func (m manager) openHint(blocked []blockedPort, iface string) string {
+	var each []string
 	switch m {
 	case firewalld:
+		for _, p := range blocked {
+			each = append(each, fmt.Sprintf("--add-port=%d/%s", p.Number, p.Proto))
+		}
 		zone := "$(firewall-cmd --get-default-zone)"
 		if iface != "" {
 			zone = "$(firewall-cmd --get-zone-of-interface=" + iface + ")"
 		}
 		return "firewall-cmd --zone=" + zone + " " + strings.Join(each, " ") + "; again with --permanent to keep it"
 	case ufw:
+		for _, p := range blocked {
+			each = append(each, strings.TrimSpace(fmt.Sprintf("ufw allow %s proto %s to any port %d", inOn(iface), p.Proto, p.Number)))
+		}
 		return strings.Join(each, "; ")
 	}
+	return strings.Join(acceptRules(blocked), "; ")
+}
+
+// acceptRules are commands that open ports where no program keeps the rules,
+// one for each chain and protocol: a chain that accepts does not speak for
+// another that drops.
+func acceptRules(blocked []blockedPort) []string {
 	var rules []string
-	for proto, ports := range map[string][]string{"udp": udp, "tcp": tcp} {
-		if len(ports) > 0 {
-			rules = append(rules, fmt.Sprintf("nft insert rule inet filter input %s dport { %s } accept", proto, strings.Join(ports, ", ")))
+	for len(blocked) > 0 {
+		first := blocked[0]
+		var ports []string
+		blocked = slices.DeleteFunc(slices.Clone(blocked), func(p blockedPort) bool {
+			same := p.at == first.at && p.Proto == first.Proto
+			if same {
+				ports = append(ports, fmt.Sprint(p.Number))
+			}
+			return same
+		})
+		if first.at == (Chain{}) {
+			rules = append(rules, fmt.Sprintf("iptables-legacy -I INPUT -p %s -m multiport --dports %s -j ACCEPT", first.Proto, strings.Join(ports, ",")))
+			continue
 		}
+		rules = append(rules, fmt.Sprintf("nft insert rule %s %s dport { %s } accept", first.at, first.Proto, strings.Join(ports, ", ")))
 	}
-	slices.Sort(rules)
-	slices.Reverse(rules)
-	return strings.Join(rules, "; ")
+	return rules
 }
 
 func inOn(iface string) string {
