@@ -259,12 +259,24 @@ func (d *decision) reply(kind MessageType, yiaddr netip.Addr) *Reply {
 		ServerID: d.serverID(), MaxSize: q.MaxSize,
 		ClientID: q.ClientID, RelayInfo: q.RelayInfo,
 	}
-	if kind != TypeNAK {
-		r.CIAddr = q.CIAddr
-	}
+	r.CIAddr = d.ciaddr(kind, yiaddr)
 	d.a.Reply = r
 	d.address(r)
 	return r
+}
+
+// ciaddr is the address that the client uses already, and that its reply goes
+// to. One that it cannot have is somebody else's, who would get the reply.
+func (d *decision) ciaddr(kind MessageType, yiaddr netip.Addr) netip.Addr {
+	q := d.req
+	switch {
+	case kind == TypeNAK, q.Type == TypeDiscover, yiaddr.IsValid() && q.CIAddr != yiaddr:
+		return netip.Addr{} // RFC 2131 section 4.3.1, table 3
+	case q.BootServer, d.net.Subnet.Contains(q.CIAddr):
+		return q.CIAddr
+	default:
+		return netip.Addr{}
+	}
 }
 
 func (d *decision) address(r *Reply) {

@@ -19,6 +19,9 @@ func seeds(f *testing.F) {
 	f.Add([]byte(relayedDiscover().opt(optRelayInfo, relayLink, 4, 10, 20, 0, 0, relayServerID, 4, 1, 2, 3, 4, relaySourcePort, 0).end()), false)
 	f.Add([]byte(ask(TypeDecline, mac1).addr(optRequestedIP, "10.20.1.1").addr(optServerID, "10.20.0.1").text(optHostname, "x").text(optHostname, "y").end()), false)
 	f.Add([]byte(ask(TypeInform, mac2).ciaddr("10.20.1.2").opt(optMaxSize, 2, 64).opt(optClientID, make([]byte, 255)...)), false)
+	f.Add([]byte(relayedDiscover()[:offOptions].opt(optType, 1).opt(optClientID, make([]byte, 255)...).opt(optRelayInfo, make([]byte, 255)...).end()), false)
+	f.Add([]byte(ask(TypeDiscover, mac1).ciaddr("192.0.2.1").firmware(7).opt(optRelayInfo, relayLink, 4, 10, 22, 0, 0, relayServerID, 4, 1, 2, 3, 4).end()), false)
+	f.Add([]byte(ask(TypeRequest, mac1).at(offFile, optRequestedIP, 4, 10, 20, 1, 1, optEnd).at(offSName, optServerID, 4, 10, 20, 0, 1).opt(optOverload, 3).end()), false)
 }
 
 // FuzzParse checks the scanner against the library: what the library reads,
@@ -98,10 +101,24 @@ func FuzzDecide(f *testing.F) {
 				if name == "closed" && a.Reply.BootFile != "" {
 					t.Fatalf("boot file %q for a node that is not armed", a.Reply.BootFile)
 				}
+				expected(t, &r, a)
 				readBack(t, a.Reply)
 			}
 		}
 	})
+}
+
+// expected checks that a reply goes to nobody but who may be told.
+func expected(t *testing.T, r *Request, a Answer) {
+	t.Helper()
+	to := a.To.Addr()
+	ok := map[Via]bool{
+		ViaRelay: to == r.GIAddr, ViaBoot: r.BootServer && a.To == r.From, ViaBroadcast: to == netip.AddrFrom4([4]byte{255, 255, 255, 255}),
+		ViaRaw: to == a.Reply.YIAddr, ViaUnicast: to == a.Reply.YIAddr || to == r.CIAddr && netip.MustParsePrefix("10.20.0.0/16").Contains(to),
+	}[a.Via]
+	if !ok {
+		t.Fatalf("a reply of %s to %s", a.Via, a.To)
+	}
 }
 
 // readBack parses a reply with the library and compares every field.

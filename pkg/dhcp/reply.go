@@ -2,6 +2,7 @@ package dhcp
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"time"
 
@@ -66,13 +67,15 @@ func (r *Reply) Append(b []byte) []byte {
 	w.header(r)
 	// RFC 3046 section 2.2: the relay's option comes last.
 	tail := optionSize(r.ClientID) + optionSize(r.RelayInfo) + 1
-	w.limit = w.start + min(max(r.MaxSize, minDatagram), maxDatagram) - ipHeaders - tail
 
+	// Without these it would be no reply, however long the echoes are.
+	w.limit = math.MaxInt
 	w.bytes(optType, byte(r.Type))
 	w.addr(optServerID, r.ServerID)
 	if r.Lease > 0 {
 		w.seconds(optLeaseTime, r.Lease)
 	}
+	w.limit = w.start + min(max(r.MaxSize, minDatagram), maxDatagram) - ipHeaders - tail
 	w.boot(r)
 	w.network(r)
 	w.text(optMessage, r.Message)

@@ -178,6 +178,15 @@ func (r *Request) interpret() error {
 		r.Arch, r.HasArch = binary.BigEndian.Uint16(r.arch), true
 	}
 	r.IPXE = r.etherboot != nil || isIPXE(r.userClass)
+	if r.GIAddr.IsValid() {
+		r.interpretRelay()
+	}
+	return nil
+}
+
+// interpretRelay reads what a relay says of itself. Without a relay, the client
+// would choose its own network, and what it takes for its server.
+func (r *Request) interpretRelay() {
 	for o := r.RelayInfo; len(o) >= 2 && len(o) >= 2+int(o[1]); o = o[2+int(o[1]):] {
 		switch value := o[2 : 2+int(o[1])]; o[0] {
 		case relayLink:
@@ -188,7 +197,6 @@ func (r *Request) interpret() error {
 			r.RelayPort = true
 		}
 	}
-	return nil
 }
 
 // isIPXE accepts the user class as iPXE sends it, bare, and as RFC 3004
