@@ -58,7 +58,7 @@ var apart = []string{
 	"at {}: {}", "by {}: {}", "{}, through relay {}", "{}, read back: {}", "the column {} is for {}, and the plan has {} networks for that",
 	"the column {} could be the management address or one on a business network of its own", "adding {}: {}",
 	"not an ISO 9660 image: no volume descriptor at sector {}; check that it is the ISO itself, unpacked, and not a web page or a disk image",
-	"a viewer", "an operator", "ready", "armed",
+	"a viewer", "an operator", "ready", "armed", "on", "off", "power {}", "power {}: {}",
 	"{} disks match the selector of the system disk, {} is wanted: {}; nothing was written",
 	"package {} does not install: unexpected end of file",
 	"sysctl {} is {}, not {}",
@@ -92,7 +92,7 @@ func TestDaemonSpeaksChinese(t *testing.T) {
 	}
 }
 
-var hole = regexp.MustCompile(`\{(\d+)\}`)
+var hole = regexp.MustCompile(`\{(\d+)(?::([a-z|]+))?\}`) // a number and, of a value that has a label on the page, its kinds
 
 // checkHoles wants every value of a sentence in its Chinese, by number.
 func checkHoles(t *testing.T, text, translated string) {

@@ -79,7 +79,7 @@ console.log(JSON.stringify({
 		"addresses differ":                "n1+n2 [] seen at 52:54:00:00:00:01 > look",
 		"causes differ, the larger first": "n2+n3 [disk] no package > y | n1 [disk] no disk > x",
 		"the step is in the reason":       "n1 [disk] no disk fits > correct the plan",
-		"deviations":                      "n1 [disk] ksm is on > ",
+		"deviations":                      "n1 [] ksm is on > ",
 		"nothing failed":                  "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -74,6 +74,9 @@ func TestCatalogues(t *testing.T) {
 			t.Errorf("%s: %s… asks for a text whose key cannot be checked", name, m)
 		}
 	}
+	for _, kind := range labelled(t) {
+		prefixes[kind+"."] = true
+	}
 	covered := func(key string) bool {
 		return used[key] || slices.ContainsFunc(slices.Collect(maps.Keys(prefixes)), func(p string) bool { return strings.HasPrefix(key, p) })
 	}
@@ -95,6 +98,27 @@ func TestCatalogues(t *testing.T) {
 			t.Errorf("en.json lacks %s", key)
 		}
 	}
+}
+
+// labelled are the kinds of names that the daemon's sentences say by a label of
+// the page; each has labels.
+func labelled(t *testing.T) []string {
+	t.Helper()
+	zh := catalogue(t, "zh")
+	found := map[string]bool{}
+	for _, m := range hole.FindAllStringSubmatch(read(t, "i18n/daemon.zh.json"), -1) {
+		for _, kind := range strings.Split(m[2], "|") {
+			if kind != "" {
+				found[kind] = true
+			}
+		}
+	}
+	for kind := range found {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(zh)), func(key string) bool { return strings.HasPrefix(key, kind+".") }) {
+			t.Errorf("i18n/daemon.zh.json has values of the kind %s, and zh.json no label of it", kind)
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
 }
 
 var placeholder = regexp.MustCompile(`\{(\w+)\}`)

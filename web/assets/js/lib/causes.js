@@ -14,7 +14,7 @@ export function causes(machines) {
     const id = `${m.stage} ${reason.replaceAll(m.name, '').replace(/[0-9a-f]{2}(:[0-9a-f]{2})+|\d+/gi, '#')}`;
     if (!groups.has(id)) {
       const cut = reason.lastIndexOf('; ');
-      groups.set(id, {stage: m.state === 'held' ? '' : m.stage, reason: cut > 0 && !m.fix ? reason.slice(0, cut) : reason, fix: m.fix || (cut > 0 ? reason.slice(cut + 2) : ''), machines: []});
+      groups.set(id, {state: m.state, stage: m.state === 'failed' ? m.stage : '', reason: cut > 0 && !m.fix ? reason.slice(0, cut) : reason, fix: m.fix || (cut > 0 ? reason.slice(cut + 2) : ''), machines: []});
     }
     groups.get(id).machines.push(m);
   }

@@ -13,7 +13,7 @@ export async function loadLanguage(language) {
   const read = async (name) => (await fetch(`/assets/i18n/${name}.json`)).json();
   const [texts, daemon] = await Promise.all([read(language), language === 'zh' ? read('daemon.zh') : undefined]);
   catalogue = texts;
-  learn(daemon);
+  learn(daemon, (id) => (typeof texts[id] === 'string' ? texts[id] : undefined));
   plural = new Intl.PluralRules(language);
   document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
 }

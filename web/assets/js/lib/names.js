@@ -1,6 +1,6 @@
 // The daemon's own names in the language of the page: kinds of events, sources
-// and words of the flight recorder, verbs of jobs, distributions. One that is
-// newer than the page stands as it is.
+// and words of the flight recorder, verbs of jobs and their arguments, states
+// of hardware, distributions. One that is newer than the page stands as it is.
 import {h} from './dom.js';
 import {has, t} from './i18n.js';
 import {said} from './said.js';
@@ -11,6 +11,19 @@ export const kindName = (kind) => (has(`event.${kind}`) ? t(`event.${kind}`) : k
 export const sourceName = (source) => (has(`source.${source}`) ? t(`source.${source}`) : source);
 
 export const verbName = (verb) => (has(`verb.${verb}`) ? t(`verb.${verb}`) : verb);
+
+export const modeName = (mode) => (has(`dhcp.${mode}`) ? t(`dhcp.${mode}`) : mode);
+
+export const linkName = (link) => (has(`link.${link}`) ? t(`link.${link}`) : link);
+
+export const healthName = (health) => (has(`health.${health}`) ? t(`health.${health}`) : health);
+
+/** An argument of a verb: an action, a device, or what stands as it was given. @param {string} verb @param {string} arg */
+export function argName(verb, arg) {
+  if (verb === 'power' && has(`power.${arg}`)) return t(`power.${arg}`);
+  if (has(`arg.${arg}`)) return t(`arg.${arg}`);
+  return verb === 'bootdev' && has(`boot.${arg}`) ? t(`boot.${arg}`) : arg;
+}
 
 /** What an entry of the flight recorder says happened. @param {{source: string, what: string}} e */
 export function whatName({source, what}) {

@@ -1,7 +1,8 @@
 // What the daemon says is English on its wire, in its log and at the command
 // line. Its page finds the sentence in i18n/daemon.zh.json, where {} stands for
-// a value, and says it in Chinese. A Go test compares that catalogue with the
-// daemon's sources.
+// a value, and says it in Chinese. {1:state} there is a value that is one of the
+// daemon's names, and is said by the page's label of state.NAME. A Go test
+// compares that catalogue with the daemon's sources.
 
 /** @typedef {{pattern: RegExp, text: string, weight: number, exact: boolean, open: boolean}} Sentence open: it begins with a value */
 
@@ -10,13 +11,19 @@ let sentences = new Map();
 /** @type {Map<string, string>} */
 let known = new Map();
 let told = false;
+/** @type {(id: string) => string | undefined} */
+let labelOf = () => undefined;
 
 const kept = 5000; // translations that are not worked out again
 const vague = 10; // letters: a sentence of fewer takes single words as its values
 const depth = 8; // of sentences in sentences
 
-/** @param {Record<string, string> | undefined} catalogue undefined leaves everything as the daemon says it */
-export function learn(catalogue) {
+/**
+ * @param {Record<string, string> | undefined} catalogue undefined leaves everything as the daemon says it
+ * @param {(id: string) => string | undefined} label of one of the daemon's names, such as state.ready
+ */
+export function learn(catalogue, label) {
+  labelOf = label;
   sentences = new Map();
   known = new Map();
   told = Boolean(catalogue);
@@ -74,11 +81,17 @@ function whole(text, level, anything = false) {
       const m = s.pattern.exec(text);
       if (!m || (s.open && !anything && /; |: /.test(m[1]))) continue;
       if (s.exact) return s.text;
-      return s.text.replace(/\{(\d+)\}/g, (all, n) => (m[n] === undefined ? all : value(m[n], level)));
+      return s.text.replace(/\{(\d+)(?::([a-z|]+))?\}/g, (all, n, kinds) => (m[n] === undefined ? all : named(kinds, m[n]) ?? value(m[n], level)));
     }
     if (!word) break;
   }
   return undefined;
+}
+
+/** The label of a value that is one of the daemon's names, quoted or not; kinds are separated by |. */
+function named(kinds, text) {
+  const name = text.replace(/^"(.*)"$/, '$1');
+  return kinds?.split('|').map((kind) => labelOf(`${kind}.${name}`)).find((label) => label !== undefined);
 }
 
 /** Values are names and numbers, or sentences in their turn: why something failed. */

@@ -2,9 +2,9 @@
 import * as api from '../lib/api.js';
 import {coded, fill, h, perFrame, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
-import {dateTime, duration, has, t} from '../lib/i18n.js';
+import {bytes, dateTime, duration, has, t} from '../lib/i18n.js';
 import {mayAct} from '../lib/session.js';
-import {messageText, named, verbName} from '../lib/names.js';
+import {argName, healthName, messageText, named, verbName} from '../lib/names.js';
 import {said} from '../lib/said.js';
 import {icon} from '../lib/states.js';
 import {by, table} from '../actions/form.js';
@@ -45,7 +45,7 @@ export function jobsView(app) {
 }
 
 const what = (j) => [j.verb, ...(j.args || [])].join(' ');
-const whatText = (j) => [verbName(j.verb), ...(j.args || [])].join(' ');
+const whatText = (j) => [verbName(j.verb), ...(j.args || []).map((a) => argName(j.verb, a))].join(' ');
 const jobState = (j) => (j.state === 'running' ? t('jobs.running') : j.reason ? t('jobs.stopped', {reason: said(j.reason)}) : t('jobs.ended'));
 
 /** @param {import('../main.js').App} app @param {{id: string}} params */
@@ -109,5 +109,6 @@ export function data(d) {
   if (d === undefined || d === null) return '';
   if (typeof d !== 'object') return String(d);
   if (Object.keys(d).length === 1 && d.power) return has(`powered.${d.power}`) ? t(`powered.${d.power}`) : d.power;
-  return Object.entries(d).filter(([, v]) => typeof v !== 'object').map(([k, v]) => `${k}: ${v}`).join(', ');
+  const figure = (k, v) => (k === 'health' ? healthName(v) : k === 'memory' ? bytes(v) : v);
+  return Object.entries(d).filter(([, v]) => typeof v !== 'object').map(([k, v]) => t('read.one', {what: has(`read.${k}`) ? t(`read.${k}`) : k, value: String(figure(k, v))})).join(' · ');
 }

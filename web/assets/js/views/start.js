@@ -3,6 +3,7 @@ import * as api from '../lib/api.js';
 import {coded, fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
 import {t} from '../lib/i18n.js';
+import {modeName} from '../lib/names.js';
 import {lookingOn, mayAct} from '../lib/session.js';
 import {said} from '../lib/said.js';
 import {choice, field} from '../actions/form.js';
@@ -72,7 +73,7 @@ function wireStep() {
     serve.hidden = !status.serving?.waiting;
     const list = status.serving?.links || [];
     serving.hidden = Boolean(status.serving?.note); // the banner says it
-    setText(serving, t('start.serving', {mode: status.serving?.dhcp || '–', on: (status.serving?.interfaces || []).join(', ') || '–'}));
+    setText(serving, t('start.serving', {mode: modeName(status.serving?.dhcp) || '–', on: (status.serving?.interfaces || []).join(', ') || '–'}));
     if (JSON.stringify(list) === known) return;
     known = JSON.stringify(list);
     const served = status.serving?.interfaces?.[0] || '';

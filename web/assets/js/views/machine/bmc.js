@@ -13,6 +13,9 @@ import {facts, panel} from './panel.js';
 
 const patience = 60; // questions, a second apart
 
+/** What the BMC said: of an inventory all of it, else the sentence. */
+const read = (verb, {data: found, message}) => (verb === 'inventory' ? data(found) || said(message) : said(message) || data(found));
+
 /** @param {import('../../main.js').App} app @param {string} name */
 export function bmcPanel(app, name) {
   const box = errorBox();
@@ -20,7 +23,7 @@ export function bmcPanel(app, name) {
   const known = new Map();
   const ask = (label, verb, args) => actButton(label, async () => {
     const result = await once({verb, args, selector: name, by: by()});
-    known.set(label, result.ok ? data(result.data) || said(result.message) || t('bmc.ok') : [result.message, result.fix].filter(Boolean).map(said).join(' '));
+    known.set(label, result.ok ? read(verb, result) || t('bmc.ok') : [result.message, result.fix].filter(Boolean).map(said).join(' '));
     fill(answers, facts([...known]));
   }, {kind: 'plain', box});
 

@@ -3,7 +3,7 @@ import * as api from '../../lib/api.js';
 import {h} from '../../lib/dom.js';
 import {commandLine} from '../../lib/dialog.js';
 import {bytes, dateTime, has, t} from '../../lib/i18n.js';
-import {sourceName} from '../../lib/names.js';
+import {healthName, linkName, sourceName} from '../../lib/names.js';
 import {table} from '../../actions/form.js';
 import {command, quote} from '../../actions/shell.js';
 import {panel} from './panel.js';
@@ -25,8 +25,8 @@ function compare(planned, found) {
   const rows = [
     [t('machine.serial'), planned.serial, found.serial], [t('machine.uuid'), planned.uuid, found.uuid],
     [t('inventory.model'), undefined, [found.manufacturer, found.model].filter(Boolean).join(' ')], [t('inventory.firmware'), undefined, found.firmware],
-    [t('inventory.health'), undefined, found.health], ...hardware(planned.hardware || {}, found.hardware || {}),
-    ...(found.nics || []).map((n) => [n.name || t('inventory.nic'), plannedNIC(planned, n), [n.mac, n.link, n.speed && t('inventory.speed', {n: n.speed}), n.neighbour?.switch && `${n.neighbour.switch} ${n.neighbour.port || ''}`].filter(Boolean).join(' ')]),
+    [t('inventory.health'), undefined, healthName(found.health)], ...hardware(planned.hardware || {}, found.hardware || {}),
+    ...(found.nics || []).map((n) => [n.name || t('inventory.nic'), plannedNIC(planned, n), [n.mac, linkName(n.link), n.speed && t('inventory.speed', {n: n.speed}), n.neighbour?.switch && `${n.neighbour.switch} ${n.neighbour.port || ''}`].filter(Boolean).join(' ')]),
   ];
   return rows.filter(([, p, f]) => p || f).map(([what, p, f]) => [what, lines(p) || '–', differs(p, f) ? h('strong.differs', null, lines(f) || t('inventory.missing')) : p && p === f ? h('span.same', null, t('inventory.same')) : lines(f) || '–']);
 }
