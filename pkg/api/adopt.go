@@ -201,25 +201,3 @@ func (h *Operator) adoptedNodes(w http.ResponseWriter, _ *http.Request) {
 	}
 	h.reply(w, out)
 }
-
-// MayApply refuses a plan that takes away what is being installed, or under
-// which what was adopted no longer makes sense.
-func MayApply(s *site.State, p *site.Plan, bodies []site.Body) error {
-	if err := busyNodes(s, bodies); err != nil {
-		return err
-	}
-	gone := map[string]bool{}
-	for _, b := range bodies {
-		switch b.(type) {
-		case site.NodeUnplanned, site.NodePlanned:
-			gone[b.Subject()] = true
-		}
-	}
-	var kept []site.Node
-	for _, m := range s.Machines() {
-		if m.Node.Adopted && !gone[m.Node.Name] {
-			kept = append(kept, *m.Node)
-		}
-	}
-	return discovery.FitsPlan(p, kept)
-}

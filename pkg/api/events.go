@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -12,6 +13,13 @@ import (
 
 	"github.com/rackseed/rackseed/pkg/site"
 )
+
+// Follower is the part of ledger.Ledger that readers of the log need.
+type Follower interface {
+	Follow(ctx context.Context, since uint64) iter.Seq2[site.Event, error]
+	Events(ctx context.Context, since uint64, limit int) ([]site.Event, error)
+	StateAt(ctx context.Context, seq uint64) (*site.State, time.Time, error)
+}
 
 // maxPage bounds one answer of the event log; a reader asks on from the last
 // sequence it got.

@@ -15,6 +15,13 @@ import (
 	"github.com/rackseed/rackseed/pkg/view"
 )
 
+// Library is the image library, as the operator side needs it.
+type Library interface {
+	Add(ctx context.Context, req view.ImageRequest, progress func(done, total int64)) (site.Image, []string, error)
+	Remove(ctx context.Context, digest string) error
+	Verify(ctx context.Context, digest string, progress func(done, total int64)) error
+}
+
 func (h *Operator) images(w http.ResponseWriter, _ *http.Request) {
 	list := []site.Image{}
 	s := h.Ledger.State()

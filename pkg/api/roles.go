@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,17 +14,12 @@ func (h *Operator) roles(w http.ResponseWriter, _ *http.Request) {
 	h.reply(w, h.Roles(h.Ledger.State()))
 }
 
-// maxRole bounds a request to change a role.
-const maxRole = 1 << 20
-
 // editRole gives the text of the plan in force with parameters of a role
-// changed, or with a new role. It changes nothing: the text is checked and put in force as any.
+// changed, or with a new role. It changes nothing: the text is checked and put
+// in force as any.
 func (h *Operator) editRole(w http.ResponseWriter, r *http.Request) {
 	var req view.RoleRequest
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRole))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&req); err != nil {
-		h.fail(w, codeUsage, fmt.Errorf("reading the request: %w", err))
+	if !h.decode(w, r, &req) {
 		return
 	}
 	text, err := h.PlanTexts.Text(h.Ledger.State().PlanDigest)
