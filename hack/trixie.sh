@@ -1,10 +1,17 @@
 #!/bin/sh
 # trixie.sh PACKAGE [VERSION]: downloads a package of Debian 13, or a component of its installer (a udeb),
 # into .cache/trixie and prints its path.
+# trixie.sh --tree PACKAGE: unpacks a package and all that it depends on, down to the C library, into a folder
+# and prints its path.
 # Works on Debian 12 and newer, needs no root and leaves the machine's own apt alone: a private apt root,
 # the machine's own mirror, and its Debian keyring to verify what comes.
 set -eu
 cd "$(dirname "$0")/.."
+tree=
+if [ "$1" = --tree ]; then
+	tree=yes
+	shift
+fi
 package=$1 version=${2:-}
 
 fail() {
@@ -46,6 +53,24 @@ if [ -z "$(find "$root/state/lists" -name '*debian-installer*Packages*' -mmin -7
 fi
 [ -n "$version" ] || version=$(private apt-cache show "$package" | awk '/^Version:/ {print $2; exit}')
 [ -n "$version" ] || fail "Debian 13 has no package $package"
+
+if [ -n "$tree" ]; then
+	kept=$PWD/.cache/trixie/tree/$package
+	if [ "$(cat "$kept/VERSION" 2>/dev/null)" != "$version" ]; then
+		rm -rf "$kept" "$root/tree"
+		mkdir -p "$kept" "$root/tree/partial"
+		# With nothing installed, as the state says, all of it is downloaded.
+		private apt-get -o Dir::Cache::archives="$root/tree" --no-install-recommends --download-only -y install "$package" >&2 ||
+			fail "cannot download $package and what it depends on"
+		for deb in "$root"/tree/*.deb; do
+			dpkg-deb -x "$deb" "$kept"
+		done
+		rm -r "$root/tree"
+		echo "$version" >"$kept/VERSION"
+	fi
+	echo "$kept"
+	exit 0
+fi
 
 mkdir -p "$root/get"
 if ! (cd "$root/get" && private apt-get download "$package=$version" >&2); then

@@ -61,7 +61,7 @@ type Running struct {
 
 // PowerOn connects a machine to the switch and starts it; it is taken away when the test ends. The
 // processor is emulated: virtual ones hang on some build machines, and a test must not depend on which.
-// There is one: with two, emulated by QEMU 7.2, Debian's kernel has hung and panicked.
+// There is one: two would only wait for each other on a build machine that has two.
 func (l *Lab) PowerOn(m Machine) *Running {
 	l.t.Helper()
 	Need(l.t, "qemu-system-x86_64")
