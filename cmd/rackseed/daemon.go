@@ -54,6 +54,7 @@ type daemon struct {
 	desk      *login.Desk  // lets operators in; nil where only this machine asks
 	wire      wire         // what is heard of other DHCP servers
 	note      atomic.Value // string: why DHCP is silent, if it is
+	linkNote  atomic.Value // string: why an interface is, if one is
 	kept      keptPlan     // why the plan of --plan is not in force, if it is not
 	observer  *observer
 	syslog    *syslog.Receiver // nil when it is off, or its port is taken
@@ -86,6 +87,7 @@ func (d *daemon) run(ctx context.Context) error {
 		}
 		d.startServers(ctx, group)
 		group.Go(func() error { return d.watchForServers(ctx) })
+		group.Go(func() error { return d.watchLinks(ctx) })
 		group.Go(func() error { return d.serveDHCP(ctx) })
 		group.Go(func() error { return d.waitForWire(ctx) })
 		group.Go(func() error { return d.expire(ctx) })
@@ -177,6 +179,7 @@ func (d *daemon) prepare() error {
 	}
 	d.sightings = make(chan site.Body, 256)
 	d.note.Store("")
+	d.linkNote.Store("")
 	d.observer = newObserver(d.core, d.mode)
 	if d.links != nil {
 		return nil
@@ -313,7 +316,7 @@ func (d *daemon) server() ipxe.Server {
 }
 
 func (d *daemon) serving() view.Serving {
-	s := view.Serving{DHCP: d.mode, HTTP: d.server().HTTP, Note: d.note.Load().(string), Links: d.ownLinks(), Waiting: d.choose != nil, Plan: d.kept.at(d.core.ledger.State())}
+	s := view.Serving{DHCP: d.mode, HTTP: d.server().HTTP, Note: d.silence(), Links: d.ownLinks(), Waiting: d.choose != nil, Plan: d.kept.at(d.core.ledger.State())}
 	for _, l := range d.links {
 		s.Interfaces = append(s.Interfaces, orElse(l.name, l.addr.String()))
 	}

@@ -52,8 +52,10 @@ Without BMCs, --no-power arms the machines and waits for somebody to press their
 			switch {
 			case f.resume != "" && len(args) > 0:
 				return errors.New("--resume goes on with the machines of its job: leave the SELECTOR out")
-			case f.resume == "" && len(args) != 1:
-				return errors.New("which machines? give one SELECTOR such as rack=A03; quote it")
+			case f.resume == "" && len(args) == 0:
+				return errors.New("which machines? give a SELECTOR such as cs-controller-01, 'role=compute & rack=A03' or all")
+			case len(args) > 1:
+				return fmt.Errorf("one SELECTOR, not %d: join names by commas (%s); quote one that has spaces", len(args), strings.Join(args, ","))
 			}
 			return nil
 		},

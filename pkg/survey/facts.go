@@ -15,6 +15,7 @@ import (
 // Interface is what must be known before Rackseed speaks on an interface.
 type Interface struct {
 	Name         string         `json:"name"`
+	Index        int            `json:"-"` // the kernel's, new each time it appears
 	MAC          site.MAC       `json:"mac"`
 	MTU          int            `json:"mtu"`
 	Up           bool           `json:"up"`
@@ -33,7 +34,7 @@ func Facts(name string) (Interface, error) {
 		return Interface{}, fmt.Errorf("looking at the interface %s: %w", name, err)
 	}
 	i := Interface{
-		Name: ifi.Name, MTU: ifi.MTU,
+		Name: ifi.Name, Index: ifi.Index, MTU: ifi.MTU,
 		Up:           ifi.Flags&net.FlagUp != 0,
 		Carrier:      ifi.Flags&net.FlagRunning != 0,
 		Loopback:     ifi.Flags&net.FlagLoopback != 0,

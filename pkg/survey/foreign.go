@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -268,21 +269,26 @@ func Listen(iface string) (*Watcher, error) {
 // Run calls found for everything that a DHCP server says on the wire, and for
 // every client that takes a server's offer, until ctx ends, and closes the
 // socket. What this machine itself sends on a
-// packet socket is heard too: the caller knows its own addresses.
+// packet socket is heard too: the caller knows its own addresses. An interface
+// that goes down is listened to again once it is up.
 func (w *Watcher) Run(ctx context.Context, found func(DHCPServer)) error {
 	defer w.conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = w.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	err := receiveFrames(w.conn, func(frame []byte) {
-		d, _, ok := parseReply(frame)
-		if !ok {
-			d, ok = parseChoice(frame)
+	for {
+		err := receiveFrames(w.conn, func(frame []byte) {
+			d, _, ok := parseReply(frame)
+			if !ok {
+				d, ok = parseChoice(frame)
+			}
+			if ok {
+				found(d)
+			}
+		})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case !errors.Is(err, syscall.ENETDOWN): // it is said once, packet(7), and the next read waits
+			return fmt.Errorf("watching for DHCP servers: %w", err)
 		}
-		if ok {
-			found(d)
-		}
-	})
-	if ctx.Err() != nil {
-		return nil
 	}
-	return fmt.Errorf("watching for DHCP servers: %w", err)
 }

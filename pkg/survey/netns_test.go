@@ -193,6 +193,45 @@ func TestWatcherHearsWhatOthersSay(t *testing.T) {
 	}
 }
 
+// TestWatcherOutlivesAnInterfaceThatGoesDown: a cable that was pulled, a
+// NetworkManager, a laptop that slept.
+func TestWatcherOutlivesAnInterfaceThatGoesDown(t *testing.T) {
+	need(t, "dnsmasq")
+	p := newPair(t)
+	p.run("ip", "-n", p.them, "addr", "add", "10.20.0.9/16", "dev", "eth0")
+	p.dnsmasq("--no-ping", "--dhcp-range=10.20.5.1,10.20.5.99,255.255.0.0,1h")
+	ctx, cancel := context.WithCancel(t.Context())
+	heard := make(chan DHCPServer, 64)
+	done := make(chan error, 1)
+	p.inside(func() error {
+		w, err := Listen("eth0")
+		if err != nil {
+			return err
+		}
+		go func() { done <- w.Run(ctx, func(d DHCPServer) { heard <- d }) }()
+		return nil
+	})
+	for range 2 {
+		p.run("ip", "-n", p.us, "link", "set", "eth0", "down")
+		p.run("ip", "-n", p.us, "link", "set", "eth0", "up")
+	}
+	p.inside(func() error {
+		_, err := Search{Interface: "eth0", Window: time.Second}.Run(ctx)
+		return err
+	})
+	select {
+	case <-heard:
+	case err := <-done:
+		t.Fatalf("Run ended: %v", err)
+	case <-time.After(30 * time.Second):
+		t.Error("heard nothing")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
 // TestWatcherHearsWhomClientsTake: a server that answers its client alone is
 // not heard, but the client tells everybody.
 func TestWatcherHearsWhomClientsTake(t *testing.T) {
