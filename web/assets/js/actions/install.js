@@ -79,7 +79,7 @@ function form(app, selector, nodes, close) {
     wipeTable(nodes.slice(0, listed)),
     nodes.length > listed ? [h('p.hint', null, t('install.more', {n: nodes.length - listed})), commandLine(command('install', quote(selector), '--dry-run'))] : null,
     power.element, options, h('div.fields', null, person(), why),
-    h('div.confirm', null, box, h('div.fields', null, field(`${t('install.type', {word})} ${nodes.length === 1 ? t('install.type.one') : t('install.type.many')}`, typed),
+    h('div.confirm', null, box, h('div.fields', null, field(nodes.length === 1 ? t('install.type.one', {word}) : t('install.type.many', {word}), typed),
       h('div.buttons', null, go, h('button', {type: 'button', onclick: close}, t('dialog.cancel')))), line),
   ];
 }

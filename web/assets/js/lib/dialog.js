@@ -1,7 +1,7 @@
 // Dialogs on the browser's own <dialog>: it keeps the focus inside, closes on
 // Escape and gives the focus back.
 import {append, h} from './dom.js';
-import {t} from './i18n.js';
+import {followed, t} from './i18n.js';
 
 /**
  * Opens a dialog.
@@ -27,7 +27,7 @@ export function openDialog(title, content, o = {}) {
 
 /** The line that names the commands which do the same. @param {...string} texts */
 export function commandLine(...texts) {
-  return h('p.command', null, h('span', null, t('action.same')), texts.map((text) => [' ', h('code', null, text)]));
+  return h('p.command', null, h('span', null, followed(t('action.same'))), texts.map((text, i) => [i ? ' ' : '', h('code', null, text)]));
 }
 
 /** Where a form says what went wrong. */

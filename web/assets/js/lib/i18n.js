@@ -36,6 +36,9 @@ export function t(id, values) {
   });
 }
 
+/** A text that another one follows: full-width punctuation brings its own space. @param {string} text */
+export const followed = (text) => (/[：。；，]$/.test(text) ? text : `${text} `);
+
 /** Whether the catalogue has a text: names of stages and phases come from the daemon, and may be newer. */
 export function has(id) {
   return id in catalogue;

@@ -2,7 +2,7 @@
 // and words of the flight recorder, verbs of jobs and their arguments, states
 // of hardware, distributions. One that is newer than the page stands as it is.
 import {h} from './dom.js';
-import {has, t} from './i18n.js';
+import {followed, has, t} from './i18n.js';
 import {said} from './said.js';
 import {stageName} from './states.js';
 
@@ -35,7 +35,7 @@ export function whatName({source, what}) {
 /** What a job says of a machine, with the stage by its name. @param {string | undefined} text */
 export function messageText(text) {
   const at = /^at (\w+): ([\s\S]+)$/.exec(text || '');
-  return at ? `${t('machine.failedat', {stage: stageName(at[1])})} ${said(at[2])}` : said(text);
+  return at ? followed(t('machine.failedat', {stage: stageName(at[1])})) + said(at[2]) : said(text);
 }
 
 /** A name for people, which says at the pointer what the log and the command line call it. */

@@ -1,7 +1,7 @@
 // One machine: what it is, what happens to it, what it would be told.
 import * as api from '../lib/api.js';
 import {coded, fill, h, setText} from '../lib/dom.js';
-import {dateTime, t} from '../lib/i18n.js';
+import {dateTime, followed, t} from '../lib/i18n.js';
 import {icon, stageName, stateName, stateText} from '../lib/states.js';
 import {lookingOn, mayAct} from '../lib/session.js';
 import {said} from '../lib/said.js';
@@ -33,11 +33,11 @@ export function machineView(app, {name}) {
 
   function head() {
     const m = store.nodes.get(name);
-    fill(badge, m ? [icon(m.state), ' ', h('strong', null, stateName(m.state)), m.state === 'installing' || m.state === 'installed' ? ` · ${stateText(m)}` : '', m.since ? ` · ${t('machine.since', {at: dateTime(m.since)})}` : ''] : t('machine.gone'));
+    fill(badge, m ? [icon(m.state), ' ', h('strong', null, stateName(m.state)), stateText(m) === stateName(m.state) ? '' : ` · ${stateText(m)}`, m.since ? ` · ${t('machine.since', {at: dateTime(m.since)})}` : ''] : t('machine.gone'));
     badge.dataset.state = m?.state || '';
     const problem = m && (m.reason || m.deviations?.map(said).join('; '));
-    fill(why, problem ? h('p', null, m.state === 'failed' && m.stage ? `${t('machine.failedat', {stage: stageName(m.stage)})} ` : '', coded(said(problem))) : null,
-      m?.state === 'failed' || m?.state === 'held' ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', coded(said(m.fix) || t('machine.retry'))) : null);
+    fill(why, problem ? h('p', null, m.state === 'failed' && m.stage ? followed(t('machine.failedat', {stage: stageName(m.stage)})) : '', coded(said(problem))) : null,
+      m?.state === 'failed' || m?.state === 'held' ? h('p.fix', null, h('strong', null, followed(t('batch.fix'))), coded(said(m.fix) || t('machine.retry'))) : null);
   }
 
   let offered = '';

@@ -2,7 +2,7 @@
 import * as api from '../lib/api.js';
 import {coded, fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
-import {t} from '../lib/i18n.js';
+import {followed, t} from '../lib/i18n.js';
 import {lookingOn, mayAct} from '../lib/session.js';
 import {said} from '../lib/said.js';
 import {by, person} from '../actions/form.js';
@@ -79,7 +79,7 @@ export function planView(app) {
 
   function finding(f) {
     const place = f.line ? h('button.link', {type: 'button', onclick: () => goTo(f)}, t('plan.place', {line: String(f.line), column: String(f.column)})) : null;
-    return h('li', {data: {severity: f.severity}}, h('strong', null, t(`severity.${f.severity}`)), ' ', place, ' ', said(f.message), f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', coded(said(f.fix))) : null, h('code', null, f.id));
+    return h('li', {data: {severity: f.severity}}, h('strong', null, t(`severity.${f.severity}`)), ' ', place, ' ', said(f.message), f.fix ? h('p.fix', null, h('strong', null, followed(t('batch.fix'))), coded(said(f.fix))) : null, h('code', null, f.id));
   }
 
   function goTo({line, column}) {

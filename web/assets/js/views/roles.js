@@ -4,7 +4,7 @@
 import * as api from '../lib/api.js';
 import {announce, fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
-import {bytes, number, t} from '../lib/i18n.js';
+import {bytes, followed, number, t} from '../lib/i18n.js';
 import {said} from '../lib/said.js';
 import {lookingOn, mayAct} from '../lib/session.js';
 import {by, choice, field, person, table} from '../actions/form.js';
@@ -156,7 +156,7 @@ function proposal(role, set, {before, text, notes, result, names}) {
     (notes || []).map((n) => h('p.warning', null, said(n))),
     h('p', {class: errors ? 'error' : 'good'}, errors ? t('plan.unusable', {n: errors}) : t('plan.usable', {n: result.nodes})),
     result.refused ? h('p.warning', null, said(result.refused)) : null,
-    findings.length ? h('ul.findings', null, findings.map((f) => h('li', {data: {severity: f.severity}}, h('strong', null, t(`severity.${f.severity}`)), ' ', said(f.message), f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', said(f.fix)) : null, h('code', null, f.id)))) : null,
+    findings.length ? h('ul.findings', null, findings.map((f) => h('li', {data: {severity: f.severity}}, h('strong', null, t(`severity.${f.severity}`)), ' ', said(f.message), f.fix ? h('p.fix', null, h('strong', null, followed(t('batch.fix'))), said(f.fix)) : null, h('code', null, f.id)))) : null,
     changeList(result.changes),
     h('h3', null, t('roles.text')), h('pre.diff', {tabindex: '0', 'aria-label': t('roles.text')}, diff(before, text))];
 }

@@ -16,7 +16,7 @@ export function sheetReport(name, r, take, again) {
   const bad = (r.findings || []).filter((f) => f.severity === 'error');
   return h('section.panel.wide', {'aria-label': t('sheet.title', {name})}, h('h2', null, t('sheet.title', {name})),
     h('p', null, t('sheet.sum', {rows: r.rows, n: (r.changes || []).length, same: r.unchanged, skipped: bad.length})),
-    r.findings?.length ? table(t('sheet.findings'), [t('sheet.cell'), t('sheet.value'), t('sheet.wrong'), t('batch.fix')],
+    r.findings?.length ? table(t('sheet.findings'), [t('sheet.cell'), t('sheet.value'), t('sheet.wrong'), t('jobs.fix')],
       r.findings.map((f) => [h('span', {data: {severity: f.severity}}, `${f.column || ''}${f.row || ''} ${f.heading || ''}`), h('code', null, f.cell || ''), said(f.message), said(f.fix) || ''])) : h('p.good', null, t('sheet.clean')),
     r.plan_findings?.length ? h('ul.findings', null, r.plan_findings.slice(0, 20).map((f) => h('li', {data: {severity: f.severity}}, said(f.message), f.fix ? h('p.fix', null, said(f.fix)) : null))) : null,
     r.changes?.length ? h('details', {open: r.changes.length < 12}, h('summary', null, t('plan.changes', {n: r.changes.length})),

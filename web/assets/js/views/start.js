@@ -2,7 +2,7 @@
 import * as api from '../lib/api.js';
 import {coded, fill, h, setText} from '../lib/dom.js';
 import {actButton, commandLine, errorBox} from '../lib/dialog.js';
-import {t} from '../lib/i18n.js';
+import {followed, t} from '../lib/i18n.js';
 import {modeName} from '../lib/names.js';
 import {lookingOn, mayAct} from '../lib/session.js';
 import {said} from '../lib/said.js';
@@ -92,7 +92,7 @@ const gravity = ['fail', 'warn', 'ok'];
 
 /** What is in the way stands first. */
 const report = (findings) => h('ul.findings', null, [...findings].sort((a, b) => gravity.indexOf(a.status) - gravity.indexOf(b.status)).map((f) => h('li', {data: {severity: {ok: 'ok', warn: 'warning', fail: 'error'}[f.status] || f.status}},
-  h('strong', null, t(`doctor.${f.status}`)), ' ', said(f.what), f.status === 'ok' ? null : [f.why ? h('p', null, said(f.why)) : null, f.fix ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', coded(said(f.fix))) : null])));
+  h('strong', null, followed(t(`doctor.${f.status}`))), said(f.what), f.status === 'ok' ? null : [f.why ? h('p', null, said(f.why)) : null, f.fix ? h('p.fix', null, h('strong', null, followed(t('batch.fix'))), coded(said(f.fix))) : null])));
 
 function sheetStep(app) {
   const shown = h('div');

@@ -3,7 +3,7 @@ import * as api from '../../lib/api.js';
 import {coded, h} from '../../lib/dom.js';
 import {commandLine} from '../../lib/dialog.js';
 import {gantt, legend, phaseName} from '../../lib/gantt.js';
-import {duration, t, time} from '../../lib/i18n.js';
+import {duration, followed, t, time} from '../../lib/i18n.js';
 import {named, sourceName, whatName} from '../../lib/names.js';
 import {mayAct} from '../../lib/session.js';
 import {said} from '../../lib/said.js';
@@ -40,5 +40,5 @@ const inside = (mark, phases) => mark.at >= phases[0].begin && (phases.at(-1).en
 function causes(findings) {
   if (!findings.length) return null;
   return h('ul.findings', {'aria-label': t('timeline.causes')}, findings.map((f) => h('li', {data: {severity: f.normal ? 'ok' : 'warning'}},
-    h('time', {datetime: f.at}, time(f.at)), ` ${said(f.cause)}`, f.next ? h('p.fix', null, h('strong', null, t('batch.fix')), ' ', coded(said(f.next))) : null)));
+    h('time', {datetime: f.at}, time(f.at)), ` ${said(f.cause)}`, f.next ? h('p.fix', null, h('strong', null, followed(t('batch.fix'))), coded(said(f.next))) : null)));
 }
