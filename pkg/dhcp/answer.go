@@ -50,8 +50,8 @@ type Answer struct {
 	NewOwner bool
 	// Drop says that the client gave up its offer.
 	Drop bool
-	// Exhausted says that the pool had nothing left.
-	Exhausted bool
+	// Exhausted is the pool that had nothing left.
+	Exhausted site.Range
 	// Learned says that the node was recognised by its UUID, not by its MAC.
 	Learned bool
 

@@ -263,7 +263,7 @@ func TestPoolRunsOut(t *testing.T) {
 		}
 	}
 	late := ask(TypeDiscover, site.MAC{2, 0, 0, 0, 1, 9}).request(t)
-	if a := Decide(h.state, cfg, late, epoch); a.Reply != nil || !a.Exhausted {
+	if a := Decide(h.state, cfg, late, epoch); a.Reply != nil || a.Exhausted.IsZero() {
 		t.Fatalf("the fifth client of four addresses: %+v", a)
 	}
 	if a := Decide(h.state, cfg, late, epoch.Add(holdTime)); a.Reply == nil {

@@ -165,8 +165,8 @@ func (e *exchange) conclude(err error) error {
 	if a.NewOwner {
 		s.scout.want(e.now)
 	}
-	if a.Exhausted {
-		s.book.SetExhausted(e.now)
+	if !a.Exhausted.IsZero() {
+		e.exhausted()
 	}
 	if a.Learned {
 		s.book.Learn(q.MAC, a.Node)
@@ -183,6 +183,30 @@ func (e *exchange) conclude(err error) error {
 		s.counts.ignored.Add(1)
 	}
 	return err
+}
+
+// exhausted says once a minute that a pool has nothing left, and why.
+func (e *exchange) exhausted() {
+	pool := e.answer.Exhausted
+	if pool == e.state.Settings.Provision.Pool { // the book remembers no other
+		e.s.book.SetExhausted(e.now)
+	}
+	if !e.s.watch.exhausted(pool, e.now) {
+		return
+	}
+	leased, aside := 0, 0
+	for a, l := range e.state.Leases.All() {
+		if pool.Contains(a) && e.now.Before(l.Until) {
+			leased++
+		}
+	}
+	for a, until := range e.state.Declined.All() {
+		if pool.Contains(a) && e.now.Before(until) {
+			aside++
+		}
+	}
+	e.s.Log.Warn("a pool has no free address: machines with an address in the plan are served, others are not; give it more addresses, or find out who takes them with `rackseed events`",
+		"pool", pool.First.String()+"-"+pool.Last.String(), "addresses", pool.Size(), "leased", leased, "put_aside", aside, "mac", e.m.req.MAC)
 }
 
 // reconsider answers again, because another server spoke, or went away, after
@@ -211,17 +235,19 @@ func (e *exchange) send() error {
 
 func (e *exchange) observe(err error) {
 	s, a, q := e.s, &e.answer, &e.m.req
-	loop := a.FirstStage && a.Reply != nil && q.Type == TypeDiscover && s.watch.looping(q.MAC, q.XID, e.now)
+	loop, news := false, false
+	if a.FirstStage && a.Reply != nil && q.Type == TypeDiscover {
+		loop, news = s.watch.looping(q.MAC, q.XID, e.now)
+	}
 	if loop {
 		a.BootWhy += "; it asked for its loader five times in two minutes, so the loader does not get further: see its console"
-		s.Log.Warn("a machine asks for its first-stage loader again and again", "node", a.Node, "mac", q.MAC)
 	}
 	if s.Observe == nil {
 		return
 	}
 	o := Observation{
 		At: e.now, Link: e.c.link.String(), Request: q, Answer: a, Raw: e.m.buf[:e.m.n], Sent: e.sent,
-		From: q.From, Local: netip.AddrPortFrom(e.id.addr, e.c.port), Err: err, Loop: loop,
+		From: q.From, Local: netip.AddrPortFrom(e.id.addr, e.c.port), Err: err, Loop: news,
 	}
 	if a.Node == "" {
 		if _, known := e.state.Strangers.Get(q.MAC); !known {

@@ -2,7 +2,10 @@ package dhcp
 
 import (
 	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
@@ -71,5 +74,67 @@ func TestTheLongestEchoesLeaveRoomForTheReplyItself(t *testing.T) {
 	}
 	if got := m.Options.Get(dhcpv4.OptionRelayAgentInformation); len(got) != 510 {
 		t.Errorf("%d bytes of option 82 came back, want 510", len(got))
+	}
+}
+
+// Strangers who take every address, or decline every one, are named; who is
+// reserved an address goes on as before.
+func TestAnEmptiedPoolIsReportedOnceAMinute(t *testing.T) {
+	var log bytes.Buffer
+	r := newRig(t, func(r *rig) { r.server.Log = slog.New(slog.NewTextHandler(&log, nil)) }, loopbackWorld()...)
+	defer r.stop()
+	thief := func(i byte) site.MAC { return site.MAC{2, 9, 9, 9, 9, i} }
+	for i := range byte(4) {
+		_, offer := r.ask(ask(TypeDiscover, thief(i)))
+		if offer == nil {
+			t.Fatalf("stranger %d was offered none of four addresses", i)
+		}
+		address := offer.YourIPAddr.String()
+		if i < 2 {
+			if _, ack := r.ask(ask(TypeRequest, thief(i)).addr(optServerID, "127.20.0.1").addr(optRequestedIP, address)); ack == nil {
+				t.Fatalf("stranger %d was not given %s", i, address)
+			}
+			continue
+		}
+		if s, _ := r.ask(ask(TypeDecline, thief(i)).addr(optServerID, "127.20.0.1").addr(optRequestedIP, address)); len(s.answer.Events) != 1 {
+			t.Fatalf("a decline was not recorded: %s", s.answer.Why)
+		}
+	}
+	said := func() int { return strings.Count(log.String(), "no free address") }
+	for i := range byte(20) {
+		if s, m := r.ask(ask(TypeDiscover, thief(100+i))); m != nil {
+			t.Fatalf("an address of nobody: %s", s.answer.Why)
+		}
+	}
+	if said() != 1 || !strings.Contains(log.String(), "leased=2 put_aside=2") {
+		t.Errorf("twenty strangers in vain; the log says:\n%s", &log)
+	}
+	if _, m := r.ask(ask(TypeDiscover, mac1)); m == nil || m.YourIPAddr.String() != "127.20.1.1" {
+		t.Error("a reservation was not served while the pool was empty")
+	}
+	r.clock.add(time.Minute)
+	r.ask(ask(TypeDiscover, thief(200)))
+	if said() != 2 {
+		t.Errorf("said %d times in two minutes, want 2", said())
+	}
+	r.clock.add(quarantine)
+	if _, m := r.ask(ask(TypeDiscover, thief(201))); m == nil {
+		t.Error("declined addresses do not come back")
+	}
+}
+
+func TestAMachineThatLoopsForEverIsReportedOnceAMinute(t *testing.T) {
+	w, said := newWatch(), 0
+	for i := range uint32(10_000) {
+		loops, news := w.looping(mac1, i, epoch.Add(time.Duration(i)*12*time.Millisecond)) // for two minutes
+		if want := i >= loopCount-1; loops != want {
+			t.Fatalf("boot %d: loops = %v", i+1, loops)
+		}
+		if news {
+			said++
+		}
+	}
+	if said != 2 {
+		t.Errorf("said %d times in two minutes, want 2", said)
 	}
 }

@@ -18,7 +18,7 @@ func (d *decision) offerPool() {
 	}
 	a, ok := d.choose()
 	if !ok {
-		d.a.Exhausted = !d.bmcs // what is remembered of it is the provisioning network's
+		d.a.Exhausted = d.pool
 		d.silent("the pool has no free address")
 		return
 	}

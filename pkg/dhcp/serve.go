@@ -76,7 +76,7 @@ type Observation struct {
 	Local    netip.AddrPort // where the reply leaves from
 	Err      error          // the message did not parse, the ledger did not commit, or the reply did not leave
 	Stranger bool           // the first sight of a machine that the plan does not name: worth an event
-	Loop     bool           // the machine asked for its first-stage loader five times in two minutes
+	Loop     bool           // the machine asked for its first-stage loader five times in two minutes; true once a minute
 }
 
 // Counts are the server's totals since Listen.

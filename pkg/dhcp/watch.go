@@ -12,6 +12,8 @@ const (
 	loopWindow = 2 * time.Minute
 	// maxWatched bounds what strangers can make us remember.
 	maxWatched = 1 << 14
+	// sayAgain is how often the log hears of what goes on.
+	sayAgain = time.Minute
 	// sightingsPerMinute bounds what strangers can make us write.
 	sightingsPerMinute = 60
 )
@@ -24,20 +26,24 @@ type watch struct {
 	seen   map[site.MAC]struct{}
 	minute time.Time
 	count  int
+	full   map[site.Range]time.Time // when it was said of a pool
 }
 
 type boots struct {
 	xid uint32 // of the latest, so that retransmissions count once
 	at  [loopCount]time.Time
+
+	said time.Time // that it loops
 }
 
 func newWatch() *watch {
-	return &watch{boots: map[site.MAC]*boots{}, seen: map[site.MAC]struct{}{}}
+	return &watch{boots: map[site.MAC]*boots{}, seen: map[site.MAC]struct{}{}, full: map[site.Range]time.Time{}}
 }
 
 // looping counts one offer of a first-stage loader, and reports the fifth
-// within two minutes, and each one after it while the rate lasts.
-func (w *watch) looping(m site.MAC, xid uint32, now time.Time) bool {
+// within two minutes, and each one after it while the rate lasts. It is news
+// once a minute: whoever sends a thousand a second fills no disk with it.
+func (w *watch) looping(m site.MAC, xid uint32, now time.Time) (loops, news bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	b := w.boots[m]
@@ -48,12 +54,30 @@ func (w *watch) looping(m site.MAC, xid uint32, now time.Time) bool {
 		b = &boots{}
 		w.boots[m] = b
 	} else if b.xid == xid {
-		return false
+		return false, false
 	}
 	b.xid = xid
 	copy(b.at[:], b.at[1:])
 	b.at[loopCount-1] = now
-	return !b.at[0].IsZero() && now.Sub(b.at[0]) <= loopWindow
+	if b.at[0].IsZero() || now.Sub(b.at[0]) > loopWindow {
+		return false, false
+	}
+	news = now.Sub(b.said) >= sayAgain
+	if news {
+		b.said = now
+	}
+	return true, news
+}
+
+// exhausted reports whether it is time to say that a pool has nothing left.
+func (w *watch) exhausted(pool site.Range, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now.Sub(w.full[pool]) < sayAgain {
+		return false
+	}
+	w.full[pool] = now
+	return true
 }
 
 // first reports whether this stranger is new and there is room to record it.
