@@ -30,7 +30,7 @@ var spoken = []string{
 	"pkg/bmc/*.go", "pkg/bmc/console/recorder.go", "pkg/bmc/job/*.go", "pkg/bmc/batch/*.go", "pkg/bmc/redfish/*.go",
 	"pkg/bmc/ipmi/boot.go", "pkg/bmc/ipmi/console.go", "pkg/bmc/ipmi/errors.go", "pkg/bmc/ipmi/ipmi.go", "pkg/bmc/ipmi/session.go", "pkg/bmc/ipmi/password.go",
 	"pkg/api/*.go", "pkg/view/*.go", "pkg/login/desk.go",
-	"cmd/rackseed/doctor.go", "cmd/rackseed/doctorimages.go", "cmd/rackseed/foreign.go", "cmd/rackseed/health.go", "cmd/rackseed/wire.go",
+	"cmd/rackseed/doctor.go", "cmd/rackseed/doctorimages.go", "cmd/rackseed/foreign.go", "cmd/rackseed/health.go", "cmd/rackseed/linkwatch.go", "cmd/rackseed/wire.go",
 	"pkg/flight/log.go", "pkg/flight/phases.go", "cmd/rackseed/observe.go", "cmd/rackseed/observe_http.go", "cmd/rackseed/explain.go",
 }
 
@@ -58,7 +58,7 @@ var apart = []string{
 	"at {}: {}", "by {}: {}", "{}, through relay {}", "{}, read back: {}", "the column {} is for {}, and the plan has {} networks for that",
 	"the column {} could be the management address or one on a business network of its own", "adding {}: {}",
 	"not an ISO 9660 image: no volume descriptor at sector {}; check that it is the ISO itself, unpacked, and not a web page or a disk image",
-	"a viewer", "an operator", "ready", "armed", "on", "off", "power {}", "power {}: {}",
+	"a viewer", "an operator", "ready", "armed", "on", "off", "empty", "power {}", "power {}: {}",
 	"{} disks match the selector of the system disk, {} is wanted: {}; nothing was written",
 	"package {} does not install: unexpected end of file",
 	"sysctl {} is {}, not {}",

@@ -168,7 +168,7 @@ func siteImage(i image.Image) site.Image {
 // none runs, against the directory itself.
 func withClient(ctx context.Context, g *globals, use func(*client.Client) error) error {
 	cl := client.Unix(g.socket())
-	_, err := cl.Status(ctx)
+	err := daemonAnswers(ctx, cl)
 	if err == nil {
 		return use(cl)
 	}
@@ -178,10 +178,26 @@ func withClient(ctx context.Context, g *globals, use func(*client.Client) error)
 	return withState(ctx, g, use)
 }
 
+// patience is how long a daemon may take to say that it is there. One that
+// serves a storm takes milliseconds.
+const patience = 20 * time.Second
+
+// daemonAnswers tells a daemon that answers from none, and from one that is
+// stopped or stuck, for which a command would otherwise wait without a word.
+func daemonAnswers(ctx context.Context, cl *client.Client) error {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := cl.Status(limited)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("a daemon is there and did not answer within %s: is it stopped (`ps -C rackseed -o pid,stat`: T; `kill -CONT PID`), or its disk stuck?", patience)
+	}
+	return err
+}
+
 // withDaemon is withClient for what only a running daemon can do.
 func withDaemon(ctx context.Context, g *globals, use func(*client.Client) error) error {
 	cl := client.Unix(g.socket())
-	if _, err := cl.Status(ctx); errors.Is(err, client.ErrNoDaemon) {
+	if err := daemonAnswers(ctx, cl); errors.Is(err, client.ErrNoDaemon) {
 		return fmt.Errorf("%w with state %s: start it with `rackseed serve`, or name its directory with --state", err, g.state)
 	} else if err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"github.com/rackseed/rackseed/pkg/api"
 	"github.com/rackseed/rackseed/pkg/dhcp"
 	"github.com/rackseed/rackseed/pkg/flight"
+	"github.com/rackseed/rackseed/pkg/seal"
 	"github.com/rackseed/rackseed/pkg/site"
 	"github.com/rackseed/rackseed/pkg/syslog"
 	"github.com/rackseed/rackseed/pkg/tftp"
@@ -229,6 +230,33 @@ func TestWhatHTTPServesIsRecorded(t *testing.T) {
 	if last.Bytes != 300*int64(len("content"))+int64(len("404 page not found\n")) {
 		t.Errorf("the repository gave %d bytes", last.Bytes)
 	}
+}
+
+// An installer that asks with its token from an address that another DHCP
+// server gave it waits at a dialog: its timeline says why, without the token.
+func TestARefusedAnswerIsRecorded(t *testing.T) {
+	w := watch(t, site.DHCPServer)
+	const token = "0123456789abcdef"
+	_, err := w.core.ledger.Do(t.Context(), func(*site.State, time.Time) ([]site.Body, error) {
+		return []site.Body{
+			site.Armed{Node: "n1", By: "ops", Until: w.now().Add(time.Hour)},
+			site.InstallStarted{Node: "n1", Attempt: 1, Token: seal.HashToken(token), Image: "d1"},
+		}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := w.observer.watch(http.NotFoundHandler())
+	for from, path := range map[string]string{
+		"10.20.9.6:40000": "/answer/" + token + "/early.sh",
+		"10.20.1.1:40000": "/answer/" + token + "/no-such-file",
+		"10.20.9.7:40000": "/answer/guessed/early.sh",
+	} {
+		r := httptest.NewRequest("GET", path, nil)
+		r.RemoteAddr = from
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	w.says("n1", "http answer early.sh: refused: it asked from an address that is not its own")
 }
 
 // The observer must not take sendfile from downloads.

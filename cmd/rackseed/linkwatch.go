@@ -68,7 +68,7 @@ func linkTrouble(l link, i survey.Interface, s site.Settings) string {
 	case i.Index != l.index:
 		return fmt.Sprintf("%s was away and is another now, nothing is heard or said there: start the daemon again", l.name)
 	case !i.Up:
-		return fmt.Sprintf("%s is down, nothing is heard or said there: `ip link set %[1]s up`", l.name)
+		return fmt.Sprintf("%s is down, nothing is heard or said there: `ip link set %s up`", l.name, l.name)
 	case !i.Carrier:
 		return fmt.Sprintf("%s has no carrier, nothing is heard or said there: look at the cable, both its ends, and at the switch", l.name)
 	}
@@ -77,7 +77,7 @@ func linkTrouble(l link, i survey.Interface, s site.Settings) string {
 			return ""
 		}
 	}
-	return fmt.Sprintf("%s lost the address %s, to which machines are told to come: `ip addr add %s dev %[1]s`; if NetworkManager took it, first `nmcli device set %[1]s managed no`", l.name, l.addr, inSubnet(l.addr, s))
+	return fmt.Sprintf("%s lost the address %s, to which machines are told to come: `ip addr add %s dev %s`; if NetworkManager took it, first `nmcli device set %s managed no`", l.name, l.addr, inSubnet(l.addr, s), l.name, l.name)
 }
 
 // inSubnet is an address as `ip addr add` wants it.

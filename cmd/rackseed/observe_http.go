@@ -13,12 +13,18 @@ import (
 
 	"github.com/rackseed/rackseed/pkg/flight"
 	"github.com/rackseed/rackseed/pkg/image"
+	"github.com/rackseed/rackseed/pkg/seal"
+	"github.com/rackseed/rackseed/pkg/site"
 )
 
 // watch records the files that next hands to machines: loaders, kernels and
 // initrds each, what an installer reads from a repository in sums.
 func (o *observer) watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, answerPrefix) {
+			o.watchAnswer(next, w, r)
+			return
+		}
 		what, name := o.fileOf(r.URL.Path)
 		if what == "" || r.Method != http.MethodGet {
 			next.ServeHTTP(w, r)
@@ -42,6 +48,34 @@ func (o *observer) watch(next http.Handler) http.Handler {
 			return
 		}
 		o.flight.Record(e)
+	})
+}
+
+// answerPrefix begins the paths of answer files; a token follows.
+const answerPrefix = "/answer/"
+
+// watchAnswer records that a machine was refused its own answer files because
+// it asked from another address than its own. What is served is recorded with
+// the decision behind it.
+func (o *observer) watchAnswer(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	counting := &counter{ResponseWriter: w}
+	next.ServeHTTP(counting, r)
+	if counting.status != http.StatusNotFound {
+		return
+	}
+	token, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, answerPrefix), "/")
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	m, ok := o.state().MachineByToken(seal.HashToken(token))
+	if err != nil || !ok || !m.Running() {
+		return
+	}
+	from := ap.Addr().Unmap()
+	if at, ok := o.state().MachineByAddr(from); ok && at.Node.Name == m.Node.Name {
+		return
+	}
+	o.flight.Record(flight.Entry{
+		At: o.now(), Source: flight.HTTP, Node: m.Node.Name, Addr: from, Attempt: m.Attempt.Number,
+		What: "answer", Name: site.Printable(name, 64), Detail: flight.Refused + ": it asked from an address that is not its own",
 	})
 }
 

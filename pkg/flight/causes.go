@@ -356,6 +356,12 @@ func bootRules() []rule {
 			find:  findKernelLost,
 		},
 		{
+			id:    "answer-refused",
+			cause: "it asked for its answer files from %s, which is not its address, and got none: another DHCP server gave it that one",
+			next:  "`rackseed doctor` names the other server: switch it off, or serve beside it with --dhcp proxy; then start the machine again",
+			find:  findRefused,
+		},
+		{
 			id:    "no-report",
 			cause: "it fetched its answer file and reported nothing since",
 			next:  "the installer waits at a question, or cannot reach this server any more (another gateway, a firewall): look at its console",
@@ -460,11 +466,32 @@ func findKernelLost(h history) []hit {
 		on := func(e Entry) bool {
 			return e.What == "answer" || e.What == "answer-served" || e.Source == Installer || e.What == "disarmed" || e.Source == HTTP && e.What == "initrd"
 		}
-		if h.next(i, waitKernel, on) < 0 && h.waited(i, waitKernel) {
+		if !h.later(i, on) && h.waited(i, waitKernel) {
 			hits = append(hits, hit{i, nil})
 		}
 	}
 	return hits
+}
+
+// later reports whether ok says yes to an entry behind index, however late,
+// before the next install begins: what came late was no cause of an end.
+func (h history) later(index int, ok func(e Entry) bool) bool {
+	for _, e := range h.entries[index+1:] {
+		if ok(e) {
+			return true
+		}
+		if e.Source == Log && e.What == "install-started" {
+			return false
+		}
+	}
+	return false
+}
+
+// findRefused looks for answer files that were asked for from elsewhere.
+func findRefused(h history) []hit {
+	return h.each(func(e Entry) bool {
+		return e.Source == HTTP && e.What == "answer" && strings.HasPrefix(e.Detail, Refused)
+	}, func(e Entry) []any { return []any{e.Addr} })
 }
 
 func findNoReport(h history) []hit {
@@ -476,7 +503,7 @@ func findNoReport(h history) []hit {
 		on := func(e Entry) bool {
 			return e.Source == Installer && e.What != stageAnswer || e.What == "disarmed" || e.What == "answer-served"
 		}
-		if h.next(i, waitReport, on) < 0 && h.waited(i, waitReport) {
+		if !h.later(i, on) && h.waited(i, waitReport) {
 			hits = append(hits, hit{i, nil})
 		}
 	}

@@ -186,6 +186,21 @@ func TestCauses(t *testing.T) {
 			[]string{"kernel-lost"}, "never asked for its answer file",
 		},
 		{
+			"an installer that took its time",
+			[]flight.Entry{logAt(0, "install-started", 1), httpAt(20, "initrd", "initrd.img"), logAt(700, "answer-served", 1), {At: at(1900), Source: flight.Installer, Node: "n1", What: "early"}}, 4000,
+			nil, "",
+		},
+		{
+			"the next attempt got what this one did not",
+			[]flight.Entry{logAt(0, "install-started", 1), httpAt(20, "initrd", "initrd.img"), logAt(900, "install-started", 2), httpAt(950, "answer", "ks.cfg")}, 1000,
+			[]string{"kernel-lost"}, "never asked for its answer file",
+		},
+		{
+			"an address of another DHCP server",
+			[]flight.Entry{httpAt(20, "initrd", "initrd.img"), {At: at(60), Source: flight.HTTP, Node: "n1", Addr: netip.MustParseAddr("10.20.9.6"), What: "answer", Name: "early.sh", Detail: "refused: it asked from an address that is not its own"}}, 700,
+			[]string{"answer-refused"}, "from 10.20.9.6, which is not its address",
+		},
+		{
 			"a firewall drops TFTP",
 			[]flight.Entry{tftpAt(9, "timed-out", "snponly.efi", 0)}, 60,
 			[]string{"tftp-unheard"}, "never took the first block",

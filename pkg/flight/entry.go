@@ -43,6 +43,9 @@ const (
 	ClientOS   Client = "os" // an operating system or an installer
 )
 
+// Refused begins the detail of an answer file that a machine asked for in vain.
+const Refused = "refused"
+
 // Firmware reports a client that is not there any more once an operating
 // system runs.
 func (c Client) Firmware() bool { return c != "" && c != ClientOS }
