@@ -89,9 +89,7 @@ func SetBootFrom(ctx context.Context, d Driver, want Boot, from int, p Patience)
 		if err == nil {
 			return got, i, steps, nil
 		}
-		// That one way is not for this BMC says less than that another was
-		// followed by nothing.
-		if last == nil || !errors.Is(err, ErrUnsupported) {
+		if last == nil || tells(err) > tells(last) || tells(err) == 2 {
 			last = err
 		}
 		if ctx.Err() != nil || errors.Is(err, ErrLogin) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrCertificate) {
@@ -102,6 +100,30 @@ func SetBootFrom(ctx context.Context, d Driver, want Boot, from int, p Patience)
 		last = fmt.Errorf("setting the boot device: %w", ErrUnsupported)
 	}
 	return Boot{}, len(ways), steps, last
+}
+
+// NotMeant is the error of a way that is not for the wish at all.
+type NotMeant struct {
+	Way    string
+	Reason string
+}
+
+func (e NotMeant) Error() string { return e.Way + " does not apply, " + e.Reason }
+
+// Unwrap is ErrUnsupported.
+func (e NotMeant) Unwrap() error { return ErrUnsupported }
+
+// tells is how much the failure of a way says of the BMC: that a way was not
+// meant says nothing, that the BMC has no such thing says less than that it
+// accepted it and did nothing.
+func tells(err error) int {
+	switch {
+	case errors.As(err, &NotMeant{}):
+		return 0
+	case errors.Is(err, ErrUnsupported):
+		return 1
+	}
+	return 2
 }
 
 func setBoot(ctx context.Context, d Driver, want Boot, way Way, p Patience) (Boot, error) {

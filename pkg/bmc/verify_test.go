@@ -179,6 +179,47 @@ func TestSetBootVerified(t *testing.T) {
 	}
 }
 
+// TestWhatIsSaidOfWays: of several ways that failed, people see the one that
+// says most of the BMC.
+func TestWhatIsSaidOfWays(t *testing.T) {
+	notMeant := NotMeant{Way: "vendor", Reason: "it is for another device"}
+	cannot := fmt.Errorf("http is none of (Pxe, Hdd): %w", ErrUnsupported)
+	other := fmt.Errorf("no settings resource: %w", ErrUnsupported)
+	refused, again := errors.New("400"), errors.New("400 again")
+	for _, tt := range []struct {
+		name   string
+		errors []error
+		want   error
+	}{
+		{"nothing was meant", []error{notMeant}, ErrUnsupported},
+		{"what was not meant says nothing", []error{notMeant, cannot, notMeant}, cannot},
+		{"the standard's way comes before those that follow", []error{cannot, other}, cannot},
+		{"a refusal says more", []error{cannot, refused, other, notMeant}, refused},
+		{"the last refusal", []error{refused, again}, again},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := &clumsy{errors: tt.errors}
+			if _, _, err := SetBootVerified(t.Context(), d, Boot{Device: DeviceHTTP}, Patience{}); !errors.Is(err, tt.want) {
+				t.Errorf("it says %v", err)
+			}
+		})
+	}
+}
+
+// clumsy has one way for each of its errors.
+type clumsy struct {
+	Driver
+	errors []error
+	next   int
+}
+
+func (c *clumsy) Ways() []Way { return make([]Way, len(c.errors)) }
+
+func (c *clumsy) SetBoot(context.Context, Boot, Way) error {
+	c.next++
+	return c.errors[c.next-1]
+}
+
 func TestKeptAs(t *testing.T) {
 	for _, tt := range []struct {
 		want, got Boot

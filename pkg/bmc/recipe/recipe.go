@@ -162,8 +162,10 @@ func (a Attribute) find(attributes map[string]any) (string, bool) {
 	return found[0], true
 }
 
-// Media is an OEM action that mounts an image.
+// Media is an OEM action that mounts an image, or which of several drives
+// takes one, or both.
 type Media struct {
+	Drive   string            `yaml:"drive"`  // what the Id of the drive begins with; empty means any
 	Action  string            `yaml:"action"` // its name among the OEM actions, as #VirtualMedia.VmmControl
 	Source  string            `yaml:"source"`
 	Insert  map[string]string `yaml:"insert"` // {url} is filled in
@@ -218,11 +220,21 @@ func (r *Recipe) check() error {
 			}
 		}
 	}
-	if r.Media != nil && (r.Media.Action == "" || len(r.Media.Insert) == 0 || len(r.Media.Eject) == 0) {
-		return errors.New("media needs an action, insert and eject")
+	if r.Media != nil {
+		return r.Media.check(r.Source)
 	}
-	if r.Media != nil && r.Media.Source == "" {
-		r.Media.Source = r.Source
+	return nil
+}
+
+func (m *Media) check(source string) error {
+	switch {
+	case m.Action == "" && m.Drive == "":
+		return errors.New("media needs an action or a drive")
+	case m.Action != "" && (len(m.Insert) == 0 || len(m.Eject) == 0):
+		return errors.New("the action of media needs insert and eject")
+	}
+	if m.Source == "" {
+		m.Source = source
 	}
 	return nil
 }

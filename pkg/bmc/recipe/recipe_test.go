@@ -63,6 +63,7 @@ func TestMatching(t *testing.T) {
 		{Machine{Manufacturer: "Lenovo", Model: "ThinkSystem SR650"}, "lenovo", "", ""},
 		{Machine{Manufacturer: "Huawei", Model: "2288H V5"}, "huawei-ibmc", "huawei-pxe-first huawei-disk-first", "#VirtualMedia.VmmControl"},
 		{Machine{Manufacturer: "xFusion", Model: "2288H V6"}, "huawei-ibmc", "huawei-pxe-first huawei-disk-first", "#VirtualMedia.VmmControl"},
+		{Machine{Manufacturer: "H3C", Model: "UniServer R4900 G5"}, "h3c-hdm", "", "#VirtualMedia.VmmControl"},
 		{Machine{Manufacturer: "Intel Corporation"}, "intel-server-board", "", ""},
 		{Machine{Manufacturer: "Odell"}, "", "", ""},
 		{Machine{Manufacturer: "Contoso"}, "", "", ""},
@@ -201,6 +202,7 @@ func TestParseIsStrict(t *testing.T) {
 		`recipes: [{name: a, source: s, match: {manufacturer: x}, bios: {colour: [{name: n, values: {on: x}}]}}]`:    "no concept",
 		`recipes: [{name: a, source: s, match: {manufacturer: x}, bios: {sriov: [{name: n, values: {maybe: x}}]}}]`:  "maybe",
 		`recipes: [{name: a, source: s, match: {manufacturer: x}, bios: {sriov: [{values: {on: x}}]}}]`:              "a name and values",
+		`recipes: [{name: a, source: s, match: {manufacturer: x}, media: {schemes: [nfs]}}]`:                         "an action or a drive",
 		`recipes: [{name: a, source: s, match: {manufacturer: x}, media: {action: a}}]`:                              "insert and eject",
 		`recipes: 7`: "reading the recipes",
 	} {

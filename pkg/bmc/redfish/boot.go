@@ -22,6 +22,20 @@ type boot struct {
 	BootOptions  common.Link
 	Targets      []string `json:"BootSourceOverrideTarget@Redfish.AllowableValues"`
 	EnabledKinds []string `json:"BootSourceOverrideEnabled@Redfish.AllowableValues"`
+	Supported    []string `json:"BootSourceOverrideSupported"` // in place of Targets, in iLO 4
+}
+
+// targets are what the BMC allows; none if it does not say.
+func (b boot) targets() []string {
+	if len(b.Targets) == 0 {
+		return b.Supported
+	}
+	return b.Targets
+}
+
+// silent is a BMC that shows nothing of a boot device (IBM's OpenBMC).
+func (b boot) silent() bool {
+	return b.Enabled == "" && b.Target == "" && len(b.targets()) == 0 && len(b.BootOrder) == 0
 }
 
 // devices are Redfish's names for the devices, the best first.
@@ -87,6 +101,9 @@ func (d *driver) Boot(ctx context.Context) (bmc.Boot, error) {
 	if out.Device == bmc.DeviceNone || d.settings {
 		if waiting, err = d.waiting(ctx, s); err != nil {
 			return out, err
+		}
+		if s.Boot.silent() && waiting.silent() {
+			return out, fmt.Errorf("the system shows no boot override and no boot order: %w", bmc.ErrUnsupported)
 		}
 		if w := waiting.override(); w.Device != bmc.DeviceNone || d.settings && waiting.Enabled != "" {
 			out = w

@@ -83,6 +83,9 @@ func (d *driver) fault(ctx context.Context, method, path string, err error) erro
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
 		f.kinds = []error{bmc.ErrUnreachable, context.DeadlineExceeded}
 		reason = bmc.ErrUnreachable.Error() + " in time"
+	case errors.Is(err, errWantsTLS):
+		f.kinds = []error{errWantsTLS}
+		reason = unwrapURL(err).Error()
 	case isPlain(err):
 		f.kinds = []error{bmc.ErrNoTLS, bmc.ErrUnsupported}
 		reason = bmc.ErrNoTLS.Error()
@@ -171,8 +174,8 @@ func (d *driver) refusal(what string, answer *common.Error) error {
 	if text := strings.Join(said, " "); text != "" {
 		f.text += ": " + text
 	}
-	if len(f.kinds) > 0 {
-		f.text += " (" + f.kinds[0].Error() + ")"
+	if len(f.kinds) > 0 && (f.full || f.status != http.StatusServiceUnavailable) {
+		f.text += " (" + f.kinds[0].Error() + ")" // a service that starts has sessions, later
 	}
 	f.text = d.redact(f.text)
 	return f
@@ -183,6 +186,9 @@ func (d *driver) refusal(what string, answer *common.Error) error {
 // login that is delayed (iDRAC8 User's Guide, table 7).
 func locks(said []string) bool {
 	text := strings.ToLower(strings.Join(said, " "))
+	if strings.Contains(text, "incorrect") || strings.Contains(text, "invalid") {
+		return false // "… incorrect, or the account is locked": it does not say which
+	}
 	for _, word := range []string{"locked", "lockout", "lock out", "rac0212", "login delayed", "too many"} {
 		if strings.Contains(text, word) {
 			return true

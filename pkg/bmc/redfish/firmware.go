@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stmcginnis/gofish/common"
+
 	"github.com/rackseed/rackseed/pkg/bmc"
 )
 
@@ -63,7 +65,28 @@ func (d *driver) bios(ctx context.Context) (path string, b bios, err error) {
 	if b.Attributes == nil {
 		return "", b, fmt.Errorf("the BIOS resource has no attributes: %w", bmc.ErrUnsupported)
 	}
-	return path, b, nil
+	if b.Settings.SettingsObject == "" {
+		b.Settings.SettingsObject, err = d.unlinked(ctx, path)
+	}
+	return path, b, err
+}
+
+// unlinked is the settings resource of AMI's firmware that Gigabyte's boards
+// do not link to (community.general issue 6433); empty if there is none. It is
+// believed if it says that it is the one.
+func (d *driver) unlinked(ctx context.Context, bios string) (common.Link, error) {
+	path := strings.TrimRight(local(bios), "/") + "/SD"
+	var there struct {
+		Path string `json:"@odata.id"`
+	}
+	_, err := d.get(ctx, path, &there)
+	switch {
+	case err == nil && same(there.Path, path):
+		return common.Link(path), nil
+	case err == nil || status(err) >= 400 && status(err) < 500 && status(err) != http.StatusUnauthorized:
+		return "", nil
+	}
+	return "", fmt.Errorf("looking for pending BIOS settings: %w", err)
 }
 
 // SetFirmware asks for attributes at the next reset. Values are made of the

@@ -41,7 +41,7 @@ func (d *driver) Inventory(ctx context.Context) (bmc.Inventory, error) {
 	r.note("system", s.Status)
 	r.note("processors", s.ProcessorSummary.Status)
 	r.note("memory", s.MemorySummary.Status)
-	for _, read := range []func(system) error{r.manager, r.processors, r.memory, r.interfaces, r.adapters, r.storage, r.simple} {
+	for _, read := range []func(system) error{r.manager, r.processors, r.memory, r.interfaces, r.adapters, r.storage, r.simple, r.bays} {
 		if err := read(s); err != nil && !errors.Is(err, bmc.ErrUnsupported) {
 			return out, err
 		}
@@ -181,7 +181,7 @@ func (r *reader) nic(n bmc.NIC) {
 func (r *reader) adapters(s system) error {
 	for _, link := range s.Links.Chassis {
 		var chassis struct{ NetworkAdapters common.Link }
-		if _, err := r.d.get(r.ctx, link.String(), &chassis); err != nil {
+		if _, err := r.d.get(r.ctx, link, &chassis); err != nil {
 			return fmt.Errorf("reading the chassis: %w", err)
 		}
 		type adapter struct {
@@ -285,6 +285,26 @@ func (r *reader) disk(path string) error {
 		Size: drive.CapacityBytes, Media: drive.MediaType,
 	})
 	r.note("drive "+name, drive.Status)
+	return nil
+}
+
+// bays are the drives of the chassis, where a storage controller lists none
+// of them (Huawei iBMC 6.41).
+func (r *reader) bays(s system) error {
+	if len(r.out.Disks) > 0 {
+		return nil
+	}
+	for _, path := range s.Links.Chassis {
+		var chassis struct{ Links struct{ Drives pointers } }
+		if _, err := r.d.get(r.ctx, path, &chassis); err != nil {
+			return fmt.Errorf("reading the chassis: %w", err)
+		}
+		for _, drive := range chassis.Links.Drives {
+			if err := r.disk(drive); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -17,10 +17,12 @@ import (
 // medium is VirtualMedia.
 type medium struct {
 	Path       string `json:"@odata.id"`
+	ID         string `json:"Id"`
 	MediaTypes []string
 	Inserted   *bool
 	Image      string
 	ImageName  string
+	Connected  string `json:"ConnectedVia"`
 	Actions    struct {
 		Insert action `json:"#VirtualMedia.InsertMedia"`
 		Eject  action `json:"#VirtualMedia.EjectMedia"`
@@ -32,46 +34,66 @@ func (m medium) in() bool {
 	if m.Inserted != nil {
 		return *m.Inserted
 	}
-	return m.Image != ""
+	// Supermicro leaves the name of what was ejected (community.general issue 6969).
+	return m.Image != "" && m.Connected != "NotConnected"
 }
 
 func (m medium) optical() bool {
 	return slices.ContainsFunc(m.MediaTypes, func(t string) bool { return t == "CD" || t == "DVD" })
 }
 
-// drive finds the drive that takes an ISO image: a CD or a DVD under the
-// manager or, as newer schemas have it, under the system.
-func (d *driver) drive(ctx context.Context) (medium, error) {
+// candidates are the drives that take an ISO image, the best first: CDs and
+// DVDs under the manager or, as newer schemas have it, under the system.
+func (d *driver) candidates(ctx context.Context) ([]medium, error) {
 	s, err := d.system(ctx)
 	if err != nil {
-		return medium{}, err
+		return nil, err
 	}
-	var collections []string
 	m, err := d.manager(ctx, s)
 	if err != nil && !errors.Is(err, bmc.ErrUnsupported) {
-		return medium{}, err
+		return nil, err
 	}
-	for _, link := range []string{m.VirtualMedia.String(), s.VirtualMedia.String()} {
-		if link != "" {
-			collections = append(collections, link)
+	var out []medium
+	for _, collection := range []string{m.VirtualMedia.String(), s.VirtualMedia.String()} {
+		if collection == "" {
+			continue
 		}
-	}
-	var best medium
-	for _, c := range collections {
-		all, err := d.drives(ctx, c)
+		all, err := d.drives(ctx, collection)
 		if err != nil && !errors.Is(err, bmc.ErrUnsupported) {
-			return medium{}, fmt.Errorf("reading the virtual media: %w", err)
+			return nil, fmt.Errorf("reading the virtual media: %w", err)
 		}
-		for _, m := range all {
-			if m.rank() > best.rank() {
-				best = m
-			}
-		}
+		out = append(out, all...)
 	}
-	if best.rank() == 0 {
-		return medium{}, fmt.Errorf("the BMC has no virtual CD: %w", bmc.ErrUnsupported)
+	out = slices.DeleteFunc(out, func(m medium) bool { return m.rank() == 0 })
+	slices.SortStableFunc(out, func(a, b medium) int { return b.rank() - a.rank() })
+	if r, ok := d.options.Recipes.Media(d.machine()); ok && r.Drive != "" {
+		slices.SortStableFunc(out, func(a, b medium) int {
+			return before(strings.HasPrefix(a.ID, r.Drive), strings.HasPrefix(b.ID, r.Drive))
+		})
 	}
-	return best, nil
+	if len(out) == 0 {
+		return nil, fmt.Errorf("the BMC shows no virtual CD as Redfish has it: %w", bmc.ErrUnsupported)
+	}
+	return out, nil
+}
+
+// before puts what is so before what is not.
+func before(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
+
+// occupied is the drive that something is in, or the best one.
+func occupied(drives []medium) medium {
+	if i := slices.IndexFunc(drives, medium.in); i >= 0 {
+		return drives[i]
+	}
+	return drives[0]
 }
 
 // rank prefers a drive for CDs, one that has the standard action, and the
@@ -115,11 +137,11 @@ func (d *driver) medium(ctx context.Context, path string) (medium, error) {
 
 // Media is what is in the virtual CD drive.
 func (d *driver) Media(ctx context.Context) (bmc.Media, error) {
-	m, err := d.drive(ctx)
+	drives, err := d.candidates(ctx)
 	if err != nil {
 		return bmc.Media{}, err
 	}
-	return m.state(), nil
+	return occupied(drives).state(), nil
 }
 
 func (m medium) state() bmc.Media {
@@ -129,19 +151,46 @@ func (m medium) state() bmc.Media {
 	return bmc.Media{Inserted: true, URL: m.Image}
 }
 
-// InsertMedia takes out what is in, puts the image in, and waits until the
-// BMC says that it is.
+// maxDrives is how many drives are asked to take an image: of the ten that an
+// XCC has, the first two are for files that were uploaded to it.
+const maxDrives = 4
+
+// InsertMedia takes out what is in, puts the image into the best drive that
+// takes it, and waits until the BMC says that it is in.
 func (d *driver) InsertMedia(ctx context.Context, url string) error {
-	m, err := d.drive(ctx)
+	drives, err := d.candidates(ctx)
 	if err != nil {
 		return err
 	}
-	if m.in() {
+	if m := occupied(drives); m.in() {
 		if err := d.eject(ctx, m); err != nil {
 			return fmt.Errorf("taking out %s first: %w", m.Image, err)
 		}
 	}
-	err = d.insert(ctx, m, url)
+	var refused error
+	for n, m := range drives[:min(len(drives), maxDrives)] {
+		err := d.load(ctx, m, url)
+		switch {
+		case !refusesDrive(err):
+			return err
+		case n == 0:
+			refused = err
+		}
+	}
+	return refused
+}
+
+// refusesDrive reports whether another drive may take what this one did not.
+func refusesDrive(err error) bool {
+	switch status(err) {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	}
+	return false
+}
+
+func (d *driver) load(ctx context.Context, m medium, url string) error {
+	err := d.insert(ctx, m, url)
 	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 		// Some fetch the whole image before they answer. It may be in all the same.
 		if d.wait(ctx, m.Path, true) == nil {
@@ -149,16 +198,20 @@ func (d *driver) InsertMedia(ctx context.Context, url string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("inserting %s: %w", url, err)
+		return err
 	}
 	return d.wait(ctx, m.Path, true)
 }
 
 // EjectMedia takes the image out; an empty drive is not an error.
 func (d *driver) EjectMedia(ctx context.Context) error {
-	m, err := d.drive(ctx)
-	if err != nil || !m.in() {
+	drives, err := d.candidates(ctx)
+	if err != nil {
 		return err
+	}
+	m := occupied(drives)
+	if !m.in() {
+		return nil
 	}
 	return d.eject(ctx, m)
 }
@@ -173,11 +226,24 @@ func (d *driver) insert(ctx context.Context, m medium, url string) error {
 			}
 			return d.post(ctx, target, filled(r.Insert, url))
 		}
-		return d.patch(ctx, m.Path, map[string]any{"Image": url, "Inserted": true})
+		return d.patchMedium(ctx, m, url, true)
 	}
+	return inTurn(insertBodies(m, url), func(body map[string]any) error { return d.post(ctx, m.Actions.Insert.Target, body) })
+}
+
+// patchMedium is for a drive without actions (Lenovo XCC). Inserted can be
+// written since VirtualMedia 1.1; firmware from before refuses it (HPE iLO 4).
+func (d *driver) patchMedium(ctx context.Context, m medium, image any, in bool) error {
+	bodies := []map[string]any{{"Image": image, "Inserted": in}, {"Image": image}}
+	return inTurn(bodies, func(body map[string]any) error { return d.patch(ctx, m.Path, body) })
+}
+
+// inTurn sends one body after the other until one is not refused. What the
+// first one was refused for is what people see.
+func inTurn(bodies []map[string]any, send func(map[string]any) error) error {
 	var first error
-	for _, body := range insertBodies(m, url) {
-		err := d.post(ctx, m.Actions.Insert.Target, body)
+	for _, body := range bodies {
+		err := send(body)
 		if err == nil || status(err) != http.StatusBadRequest {
 			return err
 		}
@@ -208,7 +274,7 @@ func (d *driver) eject(ctx context.Context, m medium) error {
 	case ok:
 		err = d.post(ctx, target, filled(r.Eject, ""))
 	default:
-		err = d.patch(ctx, m.Path, map[string]any{"Image": nil, "Inserted": false})
+		err = d.patchMedium(ctx, m, nil, false)
 	}
 	if err != nil {
 		return fmt.Errorf("ejecting: %w", err)
@@ -220,7 +286,7 @@ func (d *driver) eject(ctx context.Context, m medium) error {
 // read, as all others are.
 func (d *driver) oem(m medium) (string, recipe.Media, bool) {
 	r, ok := d.options.Recipes.Media(d.machine())
-	if !ok {
+	if !ok || r.Action == "" {
 		return "", r, false
 	}
 	for _, raw := range m.Oem {

@@ -21,7 +21,7 @@ func (d *driver) Power(ctx context.Context) (bmc.PowerState, error) {
 	state := s.PowerState
 	if state == "" && len(s.Links.Chassis) > 0 {
 		var chassis struct{ PowerState string }
-		if _, err := d.get(ctx, s.Links.Chassis[0].String(), &chassis); err != nil {
+		if _, err := d.get(ctx, s.Links.Chassis[0], &chassis); err != nil {
 			return bmc.PowerUnknown, fmt.Errorf("reading the chassis: %w", err)
 		}
 		state = chassis.PowerState
@@ -58,10 +58,11 @@ func (d *driver) SetPower(ctx context.Context, a bmc.PowerAction) error {
 	if a == bmc.ActionOff && powerState(s.PowerState) == bmc.PowerOff {
 		return nil // some BMCs object to switching off what is off
 	}
-	if s.Actions.Reset.Target == "" {
+	reset := s.reset()
+	if reset.Target == "" {
 		return fmt.Errorf("the system has no reset action: %w", bmc.ErrUnsupported)
 	}
-	allowed, err := d.resetTypes(ctx, s.Actions.Reset)
+	allowed, err := d.resetTypes(ctx, reset)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (d *driver) SetPower(ctx context.Context, a bmc.PowerAction) error {
 	if err != nil {
 		return err
 	}
-	return d.post(ctx, s.Actions.Reset.Target, map[string]any{"ResetType": kind})
+	return d.post(ctx, reset.Target, map[string]any{"ResetType": kind})
 }
 
 // resetTypes are the values that the BMC allows, from the action or from its

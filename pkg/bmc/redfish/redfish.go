@@ -163,6 +163,9 @@ type serviceRoot struct {
 	Links          struct {
 		Sessions common.Link
 	}
+	Oem struct {
+		Huawei json.RawMessage
+	}
 	ProtocolFeaturesSupported struct {
 		ExpandQuery struct {
 			NoLinks bool
@@ -186,7 +189,7 @@ func (d *driver) connect(ctx context.Context) error {
 	})
 	if err != nil {
 		if status(err) == 0 && !errors.Is(err, bmc.ErrCertificate) && !errors.Is(err, bmc.ErrUntrusted) &&
-			!errors.Is(err, bmc.ErrUnreachable) && !errors.Is(err, bmc.ErrNoTLS) && !errors.Is(err, context.Canceled) {
+			!errors.Is(err, bmc.ErrUnreachable) && !errors.Is(err, bmc.ErrNoTLS) && !errors.Is(err, errWantsTLS) && !errors.Is(err, context.Canceled) {
 			// It has a web server, and not this one.
 			return fmt.Errorf("%w: %w", err, bmc.ErrUnsupported)
 		}
@@ -218,13 +221,7 @@ func (d *driver) login(ctx context.Context) error {
 		d.basic()
 		return nil
 	}
-	body := map[string]string{"UserName": d.target.Username, "Password": d.target.Password.Reveal()}
-	var a answer
-	err = d.persist(ctx, http.MethodPost, func() error {
-		var err error
-		a, err = d.once(ctx, http.MethodPost, sessions, body, nil)
-		return err
-	})
+	a, err := d.signIn(ctx, sessions)
 	if err != nil {
 		if errors.Is(err, bmc.ErrUnsupported) {
 			d.basic()
@@ -247,6 +244,28 @@ func (d *driver) login(ctx context.Context) error {
 	d.hide(a.token)
 	d.carrier.authorize(authorization{token: a.token})
 	return nil
+}
+
+// signIn asks for a session. An iBMC takes the standard's request for a wrong
+// password unless it is told where the account is (2288H V5, iBMC 6.41); one
+// that does not know the member says so, and no password was tried.
+func (d *driver) signIn(ctx context.Context, sessions string) (answer, error) {
+	body := map[string]any{"UserName": d.target.Username, "Password": d.target.Password.Reveal()}
+	if len(d.root.Oem.Huawei) > 0 {
+		body["Oem"] = map[string]any{"Huawei": map[string]any{"Domain": "LocaliBMC"}}
+	}
+	var a answer
+	ask := func() error {
+		var err error
+		a, err = d.once(ctx, http.MethodPost, sessions, body, nil)
+		return err
+	}
+	err := d.persist(ctx, http.MethodPost, ask)
+	if _, told := body["Oem"]; told && status(err) == http.StatusBadRequest {
+		delete(body, "Oem")
+		err = d.persist(ctx, http.MethodPost, ask)
+	}
+	return a, err
 }
 
 func (d *driver) sessions(ctx context.Context) (string, error) {

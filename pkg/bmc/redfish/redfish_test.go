@@ -171,6 +171,7 @@ func TestErrorsAreWhatTheyAre(t *testing.T) {
 		{"one message, no list", says(t, http.StatusServiceUnavailable, `{"error":{"@Message.ExtendedInfo":{"MessageId":"X.1.0.Later","Message":"not yet"}}}`), bmc.ErrBusy, "not yet"},
 		{"no error object", says(t, http.StatusServiceUnavailable, `{"@Message.ExtendedInfo":[{"MessageId":"X.1.0.Later","Message":"come back"}]}`), bmc.ErrBusy, "come back"},
 		{"a page of an error", says(t, http.StatusServiceUnavailable, "<html><h1>Busy</h1>"), bmc.ErrBusy, "503"},
+		{"redirected to TLS", serve(t, http.RedirectHandler("https://127.0.0.1/redfish/v1/", http.StatusMovedPermanently)), errWantsTLS, "give its address as https://127.0.0.1"},
 		{"redirected elsewhere", serve(t, http.RedirectHandler("http://127.0.0.1:1/redfish/v1/", http.StatusFound)), bmc.ErrUnsupported, "redirected to http://127.0.0.1:1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

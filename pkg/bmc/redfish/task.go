@@ -16,10 +16,7 @@ var errStillRunning = errors.New("the BMC's task is still running")
 type task struct {
 	TaskState  string
 	TaskStatus string
-	Messages   []struct {
-		Message   string
-		MessageID string `json:"MessageId"`
-	}
+	Messages   infos
 }
 
 // await follows the task monitor of a 202 reply until the task ends. A task
@@ -80,7 +77,8 @@ func (d *driver) ended(t task, code int) (bool, error) {
 		return true, nil
 	case "Pending", "Suspended", "Service", "Scheduled":
 		return true, nil
-	case "New", "Starting", "Running", "Stopping", "Cancelling":
+	case "New", "Starting", "Running", "Stopping", "Cancelling",
+		"Uploading", "Downloading", "Verifying", "Updating", "Mounting": // the second line is H3C's
 		return false, nil
 	}
 	return code != http.StatusAccepted, nil
@@ -92,7 +90,7 @@ func (d *driver) taskFailure(t task) error {
 		if m.Message == "" {
 			m.Message = m.MessageID
 		}
-		said = append(said, m.Message)
+		said = append(said, strings.TrimSpace(m.Message+" "+m.Resolution))
 	}
 	return errors.New(d.redact(strings.TrimSpace("the BMC's task ended as " + t.TaskState + ": " + strings.Join(said, " "))))
 }

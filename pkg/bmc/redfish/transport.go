@@ -99,6 +99,9 @@ func (c *carrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// errWantsTLS is a BMC that answers in clear text only to send people on.
+var errWantsTLS = errors.New("the BMC speaks TLS only")
+
 // notElsewhere follows a BMC that adds or drops a slash, and nothing else: a
 // token or a password is for one host, and an order that became a GET is not
 // carried out.
@@ -107,6 +110,8 @@ func notElsewhere(req *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) > 4:
 		return errors.New("redirected in a circle")
+	case req.URL.Scheme == "https" && first.URL.Scheme == "http" && req.URL.Hostname() == first.URL.Hostname():
+		return fmt.Errorf("%w: give its address as https://%s", errWantsTLS, req.URL.Host)
 	case req.URL.Host != first.URL.Host || req.URL.Scheme != first.URL.Scheme:
 		return fmt.Errorf("redirected to %s://%s", req.URL.Scheme, req.URL.Host)
 	case req.Method != first.Method:

@@ -1,10 +1,12 @@
 package redfish
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +37,8 @@ func (h health) worst() string {
 
 // system is ComputerSystem as far as the driver reads it.
 type system struct {
+	Path         string `json:"@odata.id"`
+	Name         string
 	Manufacturer string
 	Model        string
 	SerialNumber string
@@ -75,12 +79,45 @@ type system struct {
 	Settings           settingsLink `json:"@Redfish.Settings"`
 
 	Links struct {
-		Chassis   []common.Link
-		ManagedBy []common.Link
+		Chassis   pointers
+		ManagedBy pointers
 	}
 	Actions struct {
-		Reset action `json:"#ComputerSystem.Reset"`
+		Reset    action `json:"#ComputerSystem.Reset"`
+		Original action `json:"#System.Reset"` // of Redfish 1.0.0 (Cisco CIMC 3.0)
 	}
+}
+
+// reset is the action, under the name that the service has for it.
+func (s system) reset() action {
+	if s.Actions.Reset.Target == "" {
+		return s.Actions.Original
+	}
+	return s.Actions.Reset
+}
+
+// pointers are links to resources. Cisco CIMC 3.0 has strings in place of
+// objects.
+type pointers []string
+
+// UnmarshalJSON takes objects and strings.
+func (p *pointers) UnmarshalJSON(b []byte) error {
+	var items []json.RawMessage
+	if err := json.Unmarshal(b, &items); err != nil {
+		return err
+	}
+	*p = nil
+	for _, raw := range items {
+		var link common.Link
+		var path string
+		if json.Unmarshal(raw, &path) != nil && json.Unmarshal(raw, &link) == nil {
+			path = link.String()
+		}
+		if path != "" {
+			*p = append(*p, path)
+		}
+	}
+	return nil
 }
 
 type settingsLink struct {
@@ -131,13 +168,7 @@ func (d *driver) findSystem(ctx context.Context) error {
 	}
 	d.alone = len(paths) == 1
 	if d.wanted != "" {
-		for _, p := range paths {
-			if same(p, d.wanted) {
-				d.found.system = p
-				return nil
-			}
-		}
-		return fmt.Errorf("the BMC has no system %s, but %s", d.wanted, strings.Join(paths, " "))
+		return d.findWanted(ctx, paths)
 	}
 	if len(paths) > 1 {
 		return d.chooseSystem(ctx, paths)
@@ -147,6 +178,26 @@ func (d *driver) findSystem(ctx context.Context) error {
 	}
 	d.found.system = paths[0]
 	return nil
+}
+
+// findWanted finds the system of the address. An emulator may answer to the
+// name of a virtual machine as well, and say which of its systems that is.
+func (d *driver) findWanted(ctx context.Context, paths []string) error {
+	is := func(path string) bool {
+		i := slices.IndexFunc(paths, func(p string) bool { return same(p, path) })
+		if i >= 0 {
+			d.found.system = paths[i]
+		}
+		return i >= 0
+	}
+	if is(d.wanted) {
+		return nil
+	}
+	var s system
+	if _, err := d.get(ctx, d.wanted, &s); err == nil && is(s.Path) {
+		return nil
+	}
+	return fmt.Errorf("the BMC has no system %s, but %s", d.wanted, strings.Join(paths, " "))
 }
 
 // chooseSystem takes the one that the plan means, or the only one that is a
@@ -164,7 +215,8 @@ func (d *driver) chooseSystem(ctx context.Context, paths []string) error {
 			continue
 		}
 		machines = append(machines, p)
-		names = append(names, strings.TrimSpace(d.base+local(p)+" "+strings.TrimSpace(s.SerialNumber)))
+		// Virtual machines have a name and no serial number.
+		names = append(names, strings.TrimSpace(d.base+local(p)+" "+cmp.Or(strings.TrimSpace(s.SerialNumber), s.Name)))
 	}
 	switch len(machines) {
 	case 0:
@@ -257,8 +309,8 @@ func (d *driver) manager(ctx context.Context, s system) (manager, error) {
 }
 
 func (d *driver) findManager(ctx context.Context, s system) (string, error) {
-	if len(s.Links.ManagedBy) > 0 && s.Links.ManagedBy[0] != "" {
-		return s.Links.ManagedBy[0].String(), nil
+	if len(s.Links.ManagedBy) > 0 {
+		return s.Links.ManagedBy[0], nil
 	}
 	paths, err := d.members(ctx, d.root.Managers.String())
 	if err != nil {

@@ -96,7 +96,7 @@ func (d *driver) SetBoot(ctx context.Context, want bmc.Boot, way bmc.Way) error 
 }
 
 func notForThis(way bmc.Way, reason string) error {
-	return fmt.Errorf("%s does not apply, %s: %w", way.Name, reason, bmc.ErrUnsupported)
+	return bmc.NotMeant{Way: way.Name, Reason: reason}
 }
 
 // follow does what a recipe says.
@@ -182,7 +182,7 @@ func (p phrase) body(want bmc.Boot, has boot) (map[string]any, error) {
 	}
 	b := map[string]any{"BootSourceOverrideEnabled": enabled}
 	if want.Device != bmc.DeviceNone || p.none {
-		target, err := p.target(want.Device, has.Targets)
+		target, err := p.target(want.Device, has.targets())
 		if err != nil {
 			return nil, err
 		}
