@@ -58,7 +58,7 @@ var apart = []string{
 	"at {}: {}", "by {}: {}", "{}, through relay {}", "{}, read back: {}", "the column {} is for {}, and the plan has {} networks for that",
 	"the column {} could be the management address or one on a business network of its own", "adding {}: {}",
 	"not an ISO 9660 image: no volume descriptor at sector {}; check that it is the ISO itself, unpacked, and not a web page or a disk image",
-	"a viewer", "an operator", "ready", "armed", "on", "off", "empty", "power {}", "power {}: {}",
+	"a viewer", "an operator", "ready", "armed", "on", "off", "empty", "{} of UEFI {}", "{} of UEFI HTTP {}", "HTTP boot of UEFI {}", "HTTP boot of UEFI {}, through relay {}", "power {}", "power {}: {}",
 	"{} disks match the selector of the system disk, {} is wanted: {}; nothing was written",
 	"package {} does not install: unexpected end of file",
 	"sysctl {} is {}, not {}",

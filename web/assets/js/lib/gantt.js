@@ -43,7 +43,7 @@ function drawRow(row, y, x, now) {
   return svg('g', null,
     row.phases.map((p) => {
       const [begin, end] = [Date.parse(p.begin), endOf(p, now)];
-      const text = [row.label, `${phaseName(p.name)}: ${duration(end - begin)}`, said(p.note)].filter(Boolean).join(' · ');
+      const text = [row.label, t('pair', {what: phaseName(p.name), value: duration(end - begin)}), said(p.note)].filter(Boolean).join(' · ');
       return svg('rect.phase', {x: x(begin), y: y + 3, width: x(Math.max(end, begin + 1), begin), height: rowHeight - 6, rx: 2, 'data-phase': p.name}, svg('title', null, text));
     }),
     (row.marks || []).map((m) => svg('line.mark', {x1: x(Date.parse(m.at)), x2: x(Date.parse(m.at)), y1: y, y2: y + rowHeight, 'data-source': m.source}, svg('title', null, `${time(m.at)} ${m.text}`))));

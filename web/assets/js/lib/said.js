@@ -95,7 +95,7 @@ function named(kinds, text) {
 }
 
 /** Values are names and numbers, or sentences in their turn: why something failed. */
-const value = (text, level) => (level < depth && /[a-z] [a-z]/.test(text) ? translate(text, level + 1) : text);
+const value = (text, level) => (level < depth && /[a-z] [a-z]/i.test(text) ? translate(text, level + 1) : text);
 
 const joints = [
   {at: '; ', by: '；'},

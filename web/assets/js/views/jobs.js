@@ -77,7 +77,7 @@ export function jobView(app, {id}) {
       commandLine(job.state === 'running' ? command('job', 'show', quote(id)) : command(...what(job).split(' '), `--resume ${quote(id)}`)),
       table(t('jobs.results'), [t('machine.name'), t('machine.state'), t('jobs.message'), t('jobs.fix'), t('jobs.took')],
         [...(job.results || [])].sort((a, b) => rank(a) - rank(b)).map((r) => [h('a', {href: '/nodes/' + encodeURIComponent(r.target)}, r.target), phaseMark(r.phase),
-          happened(r), coded(said(r.fix)), r.seconds ? h('span.whole', null, duration(r.seconds * 1000)) : '']))];
+          happened(r, job.verb), coded(said(r.fix)), r.seconds ? h('span.whole', null, duration(r.seconds * 1000)) : '']))];
   }
   const close = whenJobsChange(app, load);
   load();
@@ -96,13 +96,13 @@ const phaseMark = (phase) => h('span.state', {data: {state: stateOf[phase] || 'p
 const progressOf = (job) => h('div.meter', {role: 'progressbar', 'aria-label': t('jobs.progress'), 'aria-valuemin': 0, 'aria-valuemax': job.total, 'aria-valuenow': job.ok + job.failed},
   [['ready', job.ok], ['failed', job.failed], ['planned', job.total - job.ok - job.failed]].filter(([, n]) => n > 0).map(([state, n]) => h('span', {data: {state}, vars: {n}})));
 
-function happened(r) {
-  const text = coded(messageText(r.message) || data(r.data));
+function happened(r, verb) {
+  const text = coded(verb === 'inventory' && r.ok ? data(r.data) : messageText(r.message) || data(r.data));
   return r.steps?.length ? steps(text, r.steps) : text;
 }
 
 const steps = (text, list) => h('details', null, h('summary', null, text, ' ', h('span.hint', null, t('jobs.steps', {n: list.length}))),
-  h('ol', null, list.map((s) => h('li', null, said(s.what), s.error ? `: ${said(s.error)}` : ''))));
+  h('ol', null, list.map((s) => h('li', null, s.error ? t('pair', {what: said(s.what), value: said(s.error)}) : said(s.what)))));
 
 /** What was read, in a line. */
 export function data(d) {
@@ -110,5 +110,5 @@ export function data(d) {
   if (typeof d !== 'object') return String(d);
   if (Object.keys(d).length === 1 && d.power) return has(`powered.${d.power}`) ? t(`powered.${d.power}`) : d.power;
   const figure = (k, v) => (k === 'health' ? healthName(v) : k === 'memory' ? bytes(v) : v);
-  return Object.entries(d).filter(([, v]) => typeof v !== 'object').map(([k, v]) => t('read.one', {what: has(`read.${k}`) ? t(`read.${k}`) : k, value: String(figure(k, v))})).join(' · ');
+  return Object.entries(d).filter(([, v]) => typeof v !== 'object').map(([k, v]) => t('pair', {what: has(`read.${k}`) ? t(`read.${k}`) : k, value: String(figure(k, v))})).join(' · ');
 }

@@ -13,7 +13,7 @@ export function runStrip(app) {
     if (run) strip.show(run);
   };
   let dirty = true;
-  const unsubscribe = app.store.subscribe((change) => { dirty ||= change.names.size > 0 || change.all; });
+  const unsubscribe = app.store.subscribe((change) => { if (change.all) show(); else dirty ||= change.names.size > 0; }); // what is there at once moves nothing later
   const timer = setInterval(() => { if (dirty || !element.hidden) show(); dirty = false; }, 1000);
   show();
   return {element, close() { unsubscribe(); clearInterval(timer); }};

@@ -23,7 +23,7 @@ export function timelinePanel(name) {
     const marks = entries.map((e) => ({at: e.at, source: e.source, text: entryText(e)}));
     return [
       phases.length ? [gantt([{label: '', phases, marks: marks.filter((m) => inside(m, phases))}], {now: Date.now(), label: t('timeline.picture')}), legend(new Set(phases.map((p) => p.name)))] : null,
-      phases.some((p) => p.note) ? h('ul.notes', null, phases.filter((p) => p.note).map((p) => h('li', null, h('strong', null, phaseName(p.name)), ` ${duration(Date.parse(p.end) - Date.parse(p.begin))}: `, said(p.note)))) : null,
+      phases.some((p) => p.note) ? h('ul.notes', null, phases.filter((p) => p.note).map((p) => h('li', null, h('strong', null, phaseName(p.name)), ' ', t('pair', {what: duration(Date.parse(p.end) - Date.parse(p.begin)), value: said(p.note)})))) : null,
       causes(line.findings || []),
       line.attempt && mayAct() ? h('p', null, h('a', {href: `/api/v1/nodes/${encodeURIComponent(name)}/pcap?attempt=${line.attempt}`, download: `${name}.pcap`}, t('timeline.pcap'))) : null,
       h('details', null, h('summary', null, t('timeline.entries', {n: entries.length})),
