@@ -14,6 +14,9 @@ const rowHeight = 24; // pixels, as .gantt-names has it
 const axisHeight = 20;
 const many = 12; // rows, above which the axis stands at the top, too
 
+/** Phases as they follow each other. */
+const order = ['post', 'dhcp', 'loader', 'kernel', 'stage2', 'install', 'partition', 'packages', 'configure', 'reboot', 'post-again', 'verify'];
+
 export const phaseName = (name) => (has(`phase.${name}`) ? t(`phase.${name}`) : name);
 
 /**
@@ -69,5 +72,5 @@ function axis(length, most) {
 
 /** @param {Iterable<string>} names of the phases that are drawn */
 export function legend(names) {
-  return h('ul.legend', {'aria-label': t('gantt.legend')}, [...names].map((n) => h('li', null, h('span.swatch', {data: {phase: n}}), phaseName(n))));
+  return h('ul.legend', {'aria-label': t('gantt.legend')}, [...names].sort((a, b) => order.indexOf(a) - order.indexOf(b)).map((n) => h('li', null, h('span.swatch', {data: {phase: n}}), phaseName(n))));
 }

@@ -148,7 +148,7 @@ function failures(app, run) {
   const selector = (g) => g.machines.map((m) => m.name).join(',');
   return h('section.panel.wide.bad', null, h('h2', null, t('batch.failures')), h('div.causes', null, groups.map((g) => h('div.cause', null,
     h('h3', null, t('batch.cause', {n: g.machines.length, stage: g.stage ? stageName(g.stage) : stateName(g.state)})),
-    h('p', null, coded(said(g.reason))), h('p.fix', null, h('strong', null, followed(t('batch.fix'))), coded(said(g.fix) || t('machine.retry'))),
+    h('p', null, coded(said(g.reason))), h('p.fix', null, h('strong', null, followed(t('batch.fix'))), coded(said(g.fix) || (g.state === 'installed' ? t('machine.correct') : t('machine.retry')))),
     h('p.machines', null, g.machines.flatMap((m, i) => [i ? ', ' : '', link(m)])),
     mayAct() ? h('div.buttons', null, h('button', {type: 'button', onclick: () => installDialog(app, selector(g))}, t('action.again'))) : null,
     commandLine(command('install', quote(selector(g))))))));
