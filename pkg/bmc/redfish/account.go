@@ -39,6 +39,9 @@ func (d *driver) SetPassword(ctx context.Context, user string, password site.Sec
 // account finds an account by its user name. A BMC that wants the password
 // changed first does not show the list, and says where the account is.
 func (d *driver) account(ctx context.Context, user string) (string, error) {
+	if d.root.AccountService == "" {
+		return "", fmt.Errorf("the BMC has no account service, as emulators have none: %w", bmc.ErrUnsupported)
+	}
 	var service struct{ Accounts common.Link }
 	_, err := d.get(ctx, d.root.AccountService.String(), &service)
 	var locked *failure

@@ -321,11 +321,16 @@ func TestSystemsAreListed(t *testing.T) {
 	b := newBoard()
 	blades(b)
 	address := serve(t, b)
-	at := target(address)
-	at.Serial = "NONE-OF-THEM"
-	_, err := Dial(context.Background(), at, quick)
-	want := fmt.Sprintf("4 systems: name one in its address, or give the machine its serial in the plan: %[1]s/redfish/v1/Nodes/blade0 OTHER0, %[1]s/redfish/v1/Nodes/blade1 OTHER1, %[1]s%[2]s 437XR1138R2", address, pathSystem)
-	if err == nil || !strings.Contains(err.Error(), want) || b.open() != 0 {
-		t.Errorf("got %v\nwant %s", err, want)
+	list := fmt.Sprintf("%[1]s/redfish/v1/Nodes/blade0 OTHER0, %[1]s/redfish/v1/Nodes/blade1 OTHER1, %[1]s%[2]s 437XR1138R2", address, pathSystem)
+	for serial, want := range map[string]string{
+		"":             "4 systems: name one in its address, or give the machine its serial in the plan: " + list,
+		"NONE-OF-THEM": "4 systems has the plan's serial number NONE-OF-THEM: correct it, or name one in the address: " + list,
+	} {
+		at := target(address)
+		at.Serial = serial
+		_, err := Dial(context.Background(), at, quick)
+		if err == nil || !strings.Contains(err.Error(), want) || b.open() != 0 {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
 	}
 }

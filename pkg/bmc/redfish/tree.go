@@ -229,6 +229,9 @@ func (d *driver) chooseSystem(ctx context.Context, paths []string) error {
 	if len(names) > most {
 		names = append(names[:most], "…")
 	}
+	if d.target.Serial != "" {
+		return fmt.Errorf("none of the BMC's %d systems has the plan's serial number %s: correct it, or name one in the address: %s", len(machines), d.target.Serial, strings.Join(names, ", "))
+	}
 	return fmt.Errorf("the BMC has %d systems: name one in its address, or give the machine its serial in the plan: %s", len(machines), strings.Join(names, ", "))
 }
 
