@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -98,12 +99,34 @@ func applyPlan(c *cobra.Command, g *globals, name string, dryRun bool) error {
 		if profiles == nil {
 			profiles = map[string]string{} // none, and not those in force
 		}
+		before, err := cl.Nodes(c.Context(), "state=armed,state=booting,state=installing")
+		if err != nil {
+			before = nil // nobody is named then; the plan counts
+		}
 		result, err := cl.Plan(c.Context(), name, view.PlanRequest{Plan: string(data), Profiles: profiles}, operatorName(), dryRun)
 		if err != nil {
 			return err
 		}
+		if result.Applied {
+			warnBusy(c.ErrOrStderr(), before, result.Changes)
+		}
 		return reportPlan(c, g, result, findingLines(name, result.Findings), true)
 	})
+}
+
+// warnBusy names machines whose entries changed while they were armed or being
+// installed: the one waits for a button that does nothing any more, the other
+// may become half of each.
+func warnBusy(w io.Writer, before []view.Node, changes []string) {
+	for _, n := range before {
+		switch {
+		case !slices.Contains(changes, site.NodePlanned{}.Kind()+" "+n.Name):
+		case n.State == site.PhaseArmed:
+			fmt.Fprintf(w, "warning: %s was armed, and its entry changed: it is armed no more; `rackseed install %[1]s` arms it again\n", n.Name)
+		default:
+			fmt.Fprintf(w, "warning: %s is being installed, and its entry changed: what its installer fetched is of the old one, what it fetches from now on of the new one; to be sure, `rackseed disarm %[1]s` and install it again\n", n.Name)
+		}
+	}
 }
 
 // siteProfiles are the profiles that a site put into profiles/ beside its
