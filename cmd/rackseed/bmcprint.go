@@ -101,12 +101,21 @@ func printJob(w io.Writer, job view.Job) error {
 	rows := make([][]string, 0, len(job.Results))
 	for _, r := range job.Results {
 		cells := []string{r.Target}
-		for _, cell := range row(r) {
+		for _, cell := range recorded(r, row(r)) {
 			cells = append(cells, orDash(cell))
 		}
-		rows = append(rows, append(cells, note(r, len(heading) > 0)))
+		rows = append(rows, append(cells, note(r, len(heading) > 0 && len(r.Data) > 0)))
 	}
 	return table(w, append(append([]string{"NAME"}, heading...), "NOTE"), rows)
+}
+
+// recorded are the cells of a result that has data. One from the log has its
+// message only, and no data is not an empty drive.
+func recorded(r view.JobResult, cells []string) []string {
+	if len(r.Data) == 0 {
+		clear(cells)
+	}
+	return cells
 }
 
 // note is the last column: what went wrong, or what the columns do not show.
@@ -200,7 +209,7 @@ func writeCSV(name string, job view.Job) error {
 	}
 	_ = w.Write(append(head, "message", "attempts", "seconds")) // Flush keeps the first error
 	for _, r := range job.Results {
-		cells := append([]string{r.Target, r.Address, r.Rack, strconv.FormatBool(r.OK), r.Phase}, row(r)...)
+		cells := append([]string{r.Target, r.Address, r.Rack, strconv.FormatBool(r.OK), r.Phase}, recorded(r, row(r))...)
 		_ = w.Write(append(cells, r.Message, strconv.Itoa(r.Attempts), strconv.FormatFloat(r.Seconds, 'f', 3, 64)))
 	}
 	w.Flush()

@@ -52,6 +52,14 @@ n2    on     after 2 tries
 `,
 		},
 		{
+			"from the log, without data", view.Job{Verb: "media", Args: []string{"insert", "rocky9"}, Results: []view.JobResult{
+				{Target: "n1", OK: true, Phase: "done", Message: "inserted http://192.0.2.1/x.iso"},
+			}},
+			`NAME  MEDIUM  NOTE
+n1    -       inserted http://192.0.2.1/x.iso
+`,
+		},
+		{
 			"media", view.Job{Verb: "media", Args: []string{"insert", "rocky9"}, Results: []view.JobResult{
 				done("n1", batch.MediaData{Media: bmc.Media{Inserted: true, URL: "http://192.0.2.1/x.iso"}, Note: "nobody has come for it yet"}),
 			}},
