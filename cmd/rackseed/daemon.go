@@ -386,12 +386,17 @@ func (d *daemon) observeHTTP(s api.Served) {
 	d.log.Info("http", "served", s.What, "name", s.Name, "node", s.Node, "client", s.Addr, "why", s.Why)
 }
 
+// maxHeader is far above what browsers, firmware and installers send. With
+// the library's megabyte, a hundred clients that never end their request take
+// more memory than a rack that boots.
+const maxHeader = 16 << 10
+
 // serveHTTP serves a listener until ctx ends, then gives running answers a
 // moment to finish.
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	// There is no WriteTimeout: an ISO takes as long as it takes. The image
 	// handler cuts readers that stall.
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return ctx }, ConnContext: image.ConnContext}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 20 * time.Second, MaxHeaderBytes: maxHeader, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return ctx }, ConnContext: image.ConnContext}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	select {

@@ -50,6 +50,8 @@ type Machine struct {
 	Neighbour func(netip.Addr) (site.MAC, bool)
 	// Observe is told what was served, for the record. It may be nil.
 	Observe func(Served)
+
+	uploading arrivals
 }
 
 // Served is one answer of the machine side.

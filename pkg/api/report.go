@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -96,11 +97,13 @@ func reportOf(stage install.Stage, text string) install.Report {
 }
 
 func (h *Machine) evidence(w http.ResponseWriter, r *http.Request) {
-	m, ok := h.Ledger.State().MachineByToken(seal.HashToken(chi.URLParam(r, "token")))
-	if !ok || uploads(m) >= maxUploads {
+	hash := seal.HashToken(chi.URLParam(r, "token"))
+	m, ok := h.uploading.begin(func() (*site.Machine, bool) { return h.Ledger.State().MachineByToken(hash) })
+	if !ok {
 		http.Error(w, "no attempt has this token", http.StatusNotFound)
 		return
 	}
+	defer h.uploading.end(m.Node.Name)
 	within(w, 10*time.Minute)
 	log := h.Log.With("node", m.Node.Name, "attempt", m.Attempt.Number)
 	e, err := h.Evidence.Save(r.Context(), m.Node.Name, m.Attempt.Number, r.Body, maxEvidence)
@@ -122,6 +125,36 @@ func (h *Machine) evidence(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// arrivals counts the uploads that have not ended yet, by node: those count
+// against maxUploads, too, or many at one moment would fill the disk.
+type arrivals struct {
+	mu  sync.Mutex
+	now map[string]int
+}
+
+// begin looks at the machine under the lock: what ended before is on record.
+func (a *arrivals) begin(look func() (*site.Machine, bool)) (*site.Machine, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m, ok := look()
+	if !ok || uploads(m)+a.now[m.Node.Name] >= maxUploads {
+		return nil, false
+	}
+	if a.now == nil {
+		a.now = map[string]int{}
+	}
+	a.now[m.Node.Name]++
+	return m, true
+}
+
+func (a *arrivals) end(node string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.now[node]--; a.now[node] == 0 {
+		delete(a.now, node)
+	}
 }
 
 func uploads(m *site.Machine) int {

@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"unicode/utf8"
 
@@ -133,6 +137,47 @@ func TestEvidence(t *testing.T) {
 	same(t, "the attempt of the first", m.Evidence[0].Attempt, 1)
 	same(t, "the size of the first", m.Evidence[0].Size, 6)
 }
+
+// A machine, or whoever read its token on the wire, may begin any number of
+// uploads at one moment: no more are read than are kept.
+func TestEvidenceThatArrivesAtOneMomentIsBoundedToo(t *testing.T) {
+	w := planned(t)
+	w.arm("d1")
+	token := w.boot(atD1, askD1)
+	const clients = 40
+	met := make(chan struct{}, clients) // an upload is being read, or was refused
+	hold := make(chan struct{})
+	var all sync.WaitGroup
+	var kept atomic.Int32
+	for range clients {
+		all.Go(func() {
+			body := readerFunc(func([]byte) (int, error) {
+				met <- struct{}{}
+				<-hold
+				return 0, io.EOF
+			})
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/report/"+token+"/evidence", body)
+			switch got := w.send(atD1, r).Code; got {
+			case http.StatusNoContent:
+				kept.Add(1)
+			case http.StatusNotFound:
+				met <- struct{}{}
+			default:
+				t.Errorf("status %d", got)
+			}
+		})
+	}
+	for range clients {
+		<-met
+	}
+	close(hold)
+	all.Wait()
+	same(t, "uploads that were read", kept.Load(), 5)
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestEvidenceThatIsNotKept(t *testing.T) {
 	w := planned(t)
