@@ -1,6 +1,6 @@
 // What stands around every view: header, navigation, banners, shortcuts.
 import * as api from './lib/api.js';
-import {announce, fill, h, setText} from './lib/dom.js';
+import {announce, coded, fill, h, setText} from './lib/dom.js';
 import {openDialog} from './lib/dialog.js';
 import {t} from './lib/i18n.js';
 import {mayAct, session} from './lib/session.js';
@@ -25,6 +25,7 @@ export function shell(app) {
   const links = places.map((p) => h('a', {href: p.path}, p.label()));
   const line = h('span.line', {role: 'status'});
   const banner = h('div.banner', {role: 'status', hidden: true});
+  let noted = '';
   const who = h('span.who');
   const main = h('main', {id: 'main', tabindex: '-1'});
   const frame = h('div.frame', null,
@@ -56,7 +57,8 @@ export function shell(app) {
     setText(line, live ? t('line.live') : t('line.away'));
     const note = live ? said(status?.serving?.note || status?.serving?.plan) : t('line.away.long');
     banner.hidden = !note;
-    setText(banner, note || '');
+    if (noted === (noted = note || '')) return; // what is said again would be read out again
+    fill(banner, coded(noted));
   }
 
   if (session.name) {

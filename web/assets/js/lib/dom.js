@@ -83,5 +83,7 @@ export function perFrame(run) {
   };
 }
 
-/** A sentence in which what stands between backticks is code. @param {string} text */
-export const coded = (text) => String(text ?? '').split('`').map((part, i) => (i % 2 ? h('code', null, part) : part));
+/** A sentence in which what stands between backticks is code, and no line breaks inside an option. @param {string} text */
+export const coded = (text) => String(text ?? '').split('`').map((part, i) => (i % 2 ? h('code', null, part) : unbroken(part)));
+
+const unbroken = (text) => text.split(/(--[a-z][a-z-]*)/).map((part, i) => (i % 2 ? h('span.whole', null, part) : part));
