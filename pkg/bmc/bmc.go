@@ -103,6 +103,15 @@ var (
 	ErrOtherMachine = errors.New("this is not the BMC of that machine")
 )
 
+// noDrive is ErrUnsupported, and no other protocol helps.
+type noDrive struct{}
+
+func (noDrive) Error() string        { return "the BMC shows no virtual CD as Redfish has it" }
+func (noDrive) Is(target error) bool { return target == ErrUnsupported }
+
+// ErrNoDrive is a BMC without virtual media, or with a maker's own.
+var ErrNoDrive error = noDrive{}
+
 // PowerState is what the chassis is.
 type PowerState string
 

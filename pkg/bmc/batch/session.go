@@ -126,6 +126,8 @@ func advice(err error) string {
 		return "`rackseed bios set` sets what differs"
 	case errors.Is(err, bmc.ErrNotStored):
 		return "look at the console; the BMC accepted the order and did not follow it"
+	case errors.Is(err, bmc.ErrNoDrive):
+		return "insert the medium in the BMC's own pages, or boot from the network"
 	case errors.Is(err, bmc.ErrUnsupported):
 		return "try the other protocol with --protocol"
 	default:

@@ -72,7 +72,7 @@ func (d *driver) candidates(ctx context.Context) ([]medium, error) {
 		})
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("the BMC shows no virtual CD as Redfish has it: %w", bmc.ErrUnsupported)
+		return nil, bmc.ErrNoDrive
 	}
 	return out, nil
 }

@@ -121,7 +121,7 @@ func TestMediaThatTakeLong(t *testing.T) {
 func TestNoVirtualCD(t *testing.T) {
 	b := newBoard()
 	b.docs[pathManager+"/drives"] = collection(pathManager + "/drives/usb")
-	if _, err := dial(t, b).Media(context.Background()); !errors.Is(err, bmc.ErrUnsupported) {
+	if _, err := dial(t, b).Media(context.Background()); !errors.Is(err, bmc.ErrNoDrive) || !errors.Is(err, bmc.ErrUnsupported) {
 		t.Errorf("got %v", err)
 	}
 }

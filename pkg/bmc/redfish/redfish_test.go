@@ -159,7 +159,7 @@ func TestErrorsAreWhatTheyAre(t *testing.T) {
 		{"nobody answers", "http://" + blackhole.Addr().String(), bmc.ErrUnreachable, "in time"},
 		{"nobody does TLS", "https://" + blackhole.Addr().String(), bmc.ErrUnreachable, ""},
 		{"no web server", "http://" + garbage.Addr().String(), bmc.ErrUnreachable, ""},
-		{"no such name", "http://no-such-host.invalid", bmc.ErrUnreachable, ""},
+		{"no such name", "http://no-such..host", bmc.ErrUnreachable, "no such host"}, // which no resolver is asked for
 		{"no Redfish", serve(t, http.NotFoundHandler()), bmc.ErrUnsupported, "404"},
 		{"a web page", serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) })), bmc.ErrUnsupported, ""},
 		{"another root", serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) })), bmc.ErrUnsupported, "Systems"},
