@@ -77,7 +77,11 @@ func holderOf(err error, proto string, port int) error {
 	if lookErr != nil || !found {
 		return err
 	}
-	return fmt.Errorf("%w (%s port %d is held by %s: stop it, or choose another port)", err, proto, port, holder)
+	advice := "stop it, or choose another port"
+	if proto == "udp" {
+		advice = "stop it: machines know no other port, and `rackseed doctor` says how"
+	}
+	return fmt.Errorf("%w (%s port %d is held by %s: %s)", err, proto, port, holder, advice)
 }
 
 // openProbers opens a prober for each interface with addresses to give from

@@ -225,7 +225,7 @@ func (f *installFlags) watch(c *cobra.Command, g *globals, cl *client.Client, st
 		}
 	}
 	ended, err := show.watch(started.Results, func(tell func(view.JobChange)) (view.Job, error) {
-		return followPatiently(ctx, cl, started.ID, tell)
+		return followPatiently(ctx, cl, started.ID, tell, c.ErrOrStderr())
 	})
 	if ctx.Err() != nil {
 		return &exitError{exitFailed, fmt.Errorf("stopped watching job %[1]s, which the daemon goes on with: `rackseed install --resume %[1]s` watches it again, `rackseed job cancel %[1]s` ends it", started.ID)}
@@ -236,8 +236,9 @@ func (f *installFlags) watch(c *cobra.Command, g *globals, cl *client.Client, st
 	return show.end(ended, "")
 }
 
-// followPatiently follows a job through restarts of its daemon.
-func followPatiently(ctx context.Context, cl *client.Client, id string, tell func(view.JobChange)) (view.Job, error) {
+// followPatiently follows a job through restarts of its daemon, and says when
+// it begins to wait for one.
+func followPatiently(ctx context.Context, cl *client.Client, id string, tell func(view.JobChange), say io.Writer) (view.Job, error) {
 	const patience = time.Minute
 	gone := time.Time{}
 	for {
@@ -247,6 +248,7 @@ func followPatiently(ctx context.Context, cl *client.Client, id string, tell fun
 		}
 		if gone.IsZero() {
 			gone = time.Now()
+			fmt.Fprintf(say, "the daemon is gone, and no machine is answered: start it with `rackseed serve`; it is waited for, %s\n", patience)
 		}
 		if time.Since(gone) > patience {
 			return ended, err

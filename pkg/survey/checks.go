@@ -190,10 +190,15 @@ func checkServers(ctx context.Context, o Options) Finding {
 func judgeServers(found []DHCPServer, o Options) Finding {
 	f := Finding{ID: "dhcp-servers", Status: OK, What: "no other DHCP server answers on " + o.Interface}
 	var names []string
+	boots := false
 	for _, d := range found {
 		what := fmt.Sprintf("%s (%s) offers addresses in %s", d.ServerID, d.MAC, d.Subnet)
-		if d.Proxy {
+		switch {
+		case d.Proxy:
 			what = fmt.Sprintf("%s (%s) offers boot files", d.ServerID, d.MAC)
+		case d.BootFile != "":
+			boots = true
+			what = fmt.Sprintf("%s (%s) offers addresses in %s and the boot file %s", d.ServerID, d.MAC, d.Subnet, d.BootFile)
 		}
 		names = append(names, what)
 	}
@@ -206,6 +211,10 @@ func judgeServers(found []DHCPServer, o Options) Finding {
 	if o.Server {
 		f.Status, f.Why = Fail, "two servers on one wire give machines two truths"
 		f.Fix = "serve with --dhcp proxy, or move to a segment of its own"
+	}
+	if boots {
+		// Seen: iPXE of QEMU's BIOS follows the boot file that came with the address.
+		f.Fix += "; beside it, some machines follow its boot file and never come here: take that out of it (dnsmasq dhcp-boot and pxe-service; ISC and Kea filename and next-server; Windows options 66 and 67), or have it name this server"
 	}
 	return f
 }

@@ -191,6 +191,19 @@ func TestLegacyFirewall(t *testing.T) {
 	}
 }
 
+// TestServersWithBootFiles: beside a server that names one, proxyDHCP is not
+// enough for every machine.
+func TestServersWithBootFiles(t *testing.T) {
+	one := DHCPServer{ServerID: netip.MustParseAddr("10.20.0.66"), Subnet: netip.MustParsePrefix("10.20.0.0/16")}
+	if f := judgeServers([]DHCPServer{one}, Options{}); strings.Contains(f.Fix, "boot file") {
+		t.Errorf("it names none: %+v", f)
+	}
+	one.BootFile = "pxelinux.0"
+	if f := judgeServers([]DHCPServer{one}, Options{}); !strings.HasSuffix(f.What, "the boot file pxelinux.0") || !strings.Contains(f.Fix, "dnsmasq dhcp-boot") {
+		t.Errorf("%+v", f)
+	}
+}
+
 // TestFirewallFix: the commands name the chain that drops, as it is called
 // here, and ports of every protocol.
 func TestFirewallFix(t *testing.T) {
