@@ -25,6 +25,8 @@ func (d *driver) bmclibBoot(ctx context.Context, want bmc.Boot) error {
 		return fmt.Errorf("bmclib has no boot device %s: %w", want.Device, bmc.ErrUnsupported)
 	case d.session == "":
 		return fmt.Errorf("bmclib needs sessions: %w", bmc.ErrUnsupported)
+	case len(d.root.Oem.Huawei) > 0:
+		return fmt.Errorf("bmclib cannot log in to an iBMC, which would count it as a wrong password: %w", bmc.ErrUnsupported)
 	case !d.alone:
 		return fmt.Errorf("bmclib would set every system of the BMC: %w", bmc.ErrUnsupported)
 	}

@@ -86,6 +86,10 @@ func TestHuaweiLogin(t *testing.T) {
 			}))
 			d, err := Dial(t.Context(), target(at), quick)
 			if err == nil {
+				// bmclib would log in without the domain.
+				if err := d.SetBoot(t.Context(), bmc.Boot{Device: bmc.DevicePXE}, bmc.Way{Name: wayBmclib}); !errors.Is(err, bmc.ErrUnsupported) {
+					t.Errorf("bmclib: %v", err)
+				}
 				_ = d.Close(t.Context())
 			}
 			if tt.wrong && (!errors.Is(err, bmc.ErrLogin) || errors.Is(err, bmc.ErrLocked)) || !tt.wrong && err != nil {
@@ -204,6 +208,23 @@ func TestILO4(t *testing.T) {
 	}
 	_, _, err := bmc.SetBootVerified(ctx, d, bmc.Boot{Device: bmc.DeviceHTTP}, patience)
 	if !errors.Is(err, bmc.ErrUnsupported) || !strings.Contains(err.Error(), "(None, Cd, Hdd") {
+		t.Error(err)
+	}
+}
+
+// TestWhichProtocols: OpenBMC's bmcweb refuses http by the format (recorded of
+// a GB300, spyroot/redfish_ctl virtual_media_insert.err), and has in its
+// ActionInfo which protocols it takes.
+func TestWhichProtocols(t *testing.T) {
+	b := newBoard()
+	b.docs[pathCD]["Actions"].(object)["#VirtualMedia.InsertMedia"] = object{"target": pathCD + "/in", "@Redfish.ActionInfo": pathCD + "/info"}
+	b.docs[pathCD+"/info"] = object{"Parameters": []any{object{"Name": "Image"}, object{"Name": "TransferProtocolType", "AllowableValues": []any{"CIFS", "HTTPS"}}}}
+	b.post = func(w http.ResponseWriter, _ string, _ object) bool {
+		refuse(w, http.StatusBadRequest, "Base.1.16.0.ResourceAtUriInUnknownFormat", "The resource at 'http://192.0.2.1/x.iso' is in a format not recognized by the service.")
+		return true
+	}
+	err := dial(t, b).InsertMedia(context.Background(), "http://192.0.2.1/x.iso")
+	if err == nil || !strings.HasSuffix(err.Error(), "not recognized by the service.: the BMC takes images by CIFS, HTTPS, not by http") {
 		t.Error(err)
 	}
 }

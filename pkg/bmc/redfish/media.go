@@ -228,7 +228,22 @@ func (d *driver) insert(ctx context.Context, m medium, url string) error {
 		}
 		return d.patchMedium(ctx, m, url, true)
 	}
-	return inTurn(insertBodies(m, url), func(body map[string]any) error { return d.post(ctx, m.Actions.Insert.Target, body) })
+	err := inTurn(insertBodies(m, url), func(body map[string]any) error { return d.post(ctx, m.Actions.Insert.Target, body) })
+	if status(err) == http.StatusBadRequest {
+		return d.explain(ctx, m, url, err)
+	}
+	return err
+}
+
+// explain adds to a refusal which protocols the BMC has, if that of the URL is
+// none of them: bmcweb says of http that the image has no format it knows.
+func (d *driver) explain(ctx context.Context, m medium, url string, refused error) error {
+	kinds, err := d.allowed(ctx, m.Actions.Insert, "TransferProtocolType", m.Actions.Insert.Transfer)
+	scheme, _, _ := strings.Cut(url, ":")
+	if err != nil || len(kinds) == 0 || slices.Contains(kinds, strings.ToUpper(scheme)) {
+		return refused
+	}
+	return fmt.Errorf("%w: the BMC takes images by %s, not by %s", refused, strings.Join(kinds, ", "), scheme)
 }
 
 // patchMedium is for a drive without actions (Lenovo XCC). Inserted can be

@@ -73,11 +73,20 @@ func (d *driver) SetPower(ctx context.Context, a bmc.PowerAction) error {
 	return d.post(ctx, reset.Target, map[string]any{"ResetType": kind})
 }
 
-// resetTypes are the values that the BMC allows, from the action or from its
-// ActionInfo; none if it does not say.
+// resetTypes are the values that the BMC allows.
 func (d *driver) resetTypes(ctx context.Context, a action) ([]string, error) {
-	if len(a.ResetTypes) > 0 || a.ActionInfo == "" {
-		return a.ResetTypes, nil
+	types, err := d.allowed(ctx, a, "ResetType", a.ResetTypes)
+	if err != nil {
+		return nil, fmt.Errorf("reading what resets are allowed: %w", err)
+	}
+	return types, nil
+}
+
+// allowed are the values of a parameter that the action itself gives, or its
+// ActionInfo; none if the BMC does not say.
+func (d *driver) allowed(ctx context.Context, a action, parameter string, given []string) ([]string, error) {
+	if len(given) > 0 || a.ActionInfo == "" {
+		return given, nil
 	}
 	var info struct {
 		Parameters []struct {
@@ -86,10 +95,10 @@ func (d *driver) resetTypes(ctx context.Context, a action) ([]string, error) {
 		}
 	}
 	if _, err := d.get(ctx, a.ActionInfo, &info); err != nil {
-		return nil, fmt.Errorf("reading what resets are allowed: %w", err)
+		return nil, err
 	}
 	for _, p := range info.Parameters {
-		if p.Name == "ResetType" {
+		if p.Name == parameter {
 			return p.AllowableValues, nil
 		}
 	}
