@@ -35,14 +35,15 @@ type history struct {
 // How long what should follow is waited for before its absence means
 // something. They are generous: big machines are slow.
 const (
-	waitLoaded  = 90 * time.Second // a loader that was sent, to its first packet
-	waitTaken   = 20 * time.Second // an offer, to what the client makes of it
-	waitPOST    = 10 * time.Minute
-	waitKernel  = 10 * time.Minute
-	waitReport  = 5 * time.Minute
-	blockedPort = 20 * time.Second // spanning tree blocks for 30 s, rapid spanning tree for less
-	loopWithin  = 10 * time.Minute
-	loopTimes   = 3
+	waitLoaded   = 90 * time.Second // a loader that was sent, to its first packet
+	waitBootFile = time.Minute      // an address, to the boot file
+	waitTaken    = 20 * time.Second // an offer, to what the client makes of it
+	waitPOST     = 10 * time.Minute
+	waitKernel   = 10 * time.Minute
+	waitReport   = 5 * time.Minute
+	blockedPort  = 20 * time.Second // spanning tree blocks for 30 s, rapid spanning tree for less
+	loopWithin   = 10 * time.Minute
+	loopTimes    = 3
 )
 
 // Diagnose says in plain language what the entries of one machine show, the
@@ -233,6 +234,12 @@ func dhcpRules() []rule {
 			find:  func(h history) []hit { return findIgnored(h, offersBootFile) },
 		},
 		{
+			id:    "other-boot-file",
+			cause: "it took the other server's address and never came for our boot file: it follows the one that came with the address, or cannot reach this server",
+			next:  "`rackseed doctor` says whether the other server names a boot file: take it out of that server (dnsmasq dhcp-boot and pxe-service; ISC and Kea filename and next-server; Windows options 66 and 67)",
+			find:  findOtherBootFile,
+		},
+		{
 			id: "address-taken", cause: "it found its address %s in use by another station",
 			next: "find the station: its MAC is in the ARP table of this machine (`ip neigh`); the address is put aside for ten minutes",
 			find: func(h history) []hit {
@@ -311,6 +318,27 @@ func findIgnored(h history, offers func(Entry) bool) []hit {
 		}
 		hits = append(hits, hit{i, []any{row}})
 		row = 0
+	}
+	return hits
+}
+
+// findOtherBootFile looks for clients that took the other server's address,
+// had our boot file, and were not heard of again.
+func findOtherBootFile(h history) []hit {
+	var hits []hit
+	for i, e := range h.entries {
+		if e.Source != ProxyDHCP || e.What != "offer" || e.Name == "" {
+			continue
+		}
+		elsewhere := func(e Entry) bool { return e.Source == ProxyDHCP && strings.HasPrefix(e.What, "request") }
+		j := h.next(i, waitTaken, elsewhere)
+		if j < 0 {
+			continue
+		}
+		heard := func(e Entry) bool { return goesOn(e) || e.What == "discover" || e.What == "disarmed" }
+		if h.next(j, waitBootFile, heard) < 0 && h.waited(j, waitBootFile) {
+			hits = append(hits, hit{j, nil})
+		}
 	}
 	return hits
 }

@@ -155,6 +155,16 @@ func TestCauses(t *testing.T) {
 			nil, "",
 		},
 		{
+			"a boot file that came with the other server's address",
+			[]flight.Entry{proxyAt(0, "discover", ipxe), proxyAt(0, "offer", ipxe), proxyAt(1, "request", ipxe)}, 100,
+			[]string{"other-boot-file"}, "never came for our boot file",
+		},
+		{
+			"it may still come",
+			[]flight.Entry{proxyAt(0, "discover", ipxe), proxyAt(0, "offer", ipxe), proxyAt(1, "request", ipxe)}, 30,
+			nil, "",
+		},
+		{
 			"firmware that does not merge proxy offers",
 			[]flight.Entry{proxyAt(0, "discover", uefi), proxyAt(0, "offer", uefi), proxyAt(4, "discover", uefi), proxyAt(4, "offer", uefi)}, 60,
 			[]string{"proxy-offer-ignored"}, "does not merge the two offers",
