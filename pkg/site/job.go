@@ -300,11 +300,15 @@ func (s *State) jobRecords() []jobRecord {
 	return records
 }
 
-func (s *State) restoreJobs(records []jobRecord) {
-	for _, r := range records {
+func (s *State) restoreJobs(records []jobRecord) error {
+	for i, r := range records {
+		if r.Job == nil {
+			return fmt.Errorf("reading the snapshot: job %d is none", i+1)
+		}
 		s.Jobs.set(r.ID, r.Job)
 		for _, node := range r.Targets {
 			s.JobNodes.set(JobKey{r.ID, node}, r.Nodes[node])
 		}
 	}
+	return nil
 }

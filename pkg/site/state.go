@@ -193,7 +193,10 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	}
 	*s = *NewState()
 	s.Seq, s.Settings, s.PlanDigest, s.PlanSeq = snap.Seq, snap.Settings, snap.PlanDigest, snap.PlanSeq
-	for _, m := range snap.Machines {
+	for i, m := range snap.Machines {
+		if m == nil || m.Node == nil || m.Node.Name == "" {
+			return fmt.Errorf("reading the snapshot: machine %d is no node", i+1)
+		}
 		s.machines.set(m.Node.Name, m)
 		s.index(m.Node)
 		if m.Attempt.Token != "" && m.Speaks() {
@@ -220,7 +223,9 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	for _, l := range snap.Ladders {
 		s.Ladders.set(l.MAC, l)
 	}
-	s.restoreJobs(snap.Jobs)
+	if err := s.restoreJobs(snap.Jobs); err != nil {
+		return err
+	}
 	for node, a := range snap.Access {
 		s.Access.set(node, a)
 	}
