@@ -252,7 +252,7 @@ func TestARefusedAnswerIsRecorded(t *testing.T) {
 		"10.20.1.1:40000": "/answer/" + token + "/no-such-file",
 		"10.20.9.7:40000": "/answer/guessed/early.sh",
 	} {
-		r := httptest.NewRequest("GET", path, nil)
+		r := httptest.NewRequest(http.MethodGet, path, nil)
 		r.RemoteAddr = from
 		h.ServeHTTP(httptest.NewRecorder(), r)
 	}
