@@ -40,10 +40,12 @@ three DISCOVERs and listens for 12 seconds; it takes no lease.`,
 
 func runDoctor(c *cobra.Command, g *globals, o doctorOptions) error {
 	so := survey.Options{Interface: o.iface, StateDir: g.state, SkipSearch: o.quick}
-	settings, err := plannedSettings(o.plan)
+	plan, err := planOf(o.plan)
 	if err != nil {
 		return err
 	}
+	settings := &plan.Settings
+	so.Machines = len(plan.Nodes)
 	if network, ok := settings.ProvisionNetwork(); ok {
 		so.Subnet = network.Subnet
 	}
@@ -65,9 +67,10 @@ func runDoctor(c *cobra.Command, g *globals, o doctorOptions) error {
 	return err
 }
 
-func plannedSettings(name string) (*site.Settings, error) {
+// planOf reads a plan; one without a name is empty.
+func planOf(name string) (*site.Plan, error) {
 	if name == "" {
-		return &site.Settings{}, nil
+		return &site.Plan{}, nil
 	}
 	data, err := readPlanFile(name)
 	if err != nil {
@@ -77,7 +80,7 @@ func plannedSettings(name string) (*site.Settings, error) {
 	if err != nil {
 		return nil, usageError("%w", err)
 	}
-	return &doc.Plan.Settings, nil
+	return doc.Plan, nil
 }
 
 func checkLoaders(dir string) survey.Finding {

@@ -11,10 +11,11 @@ import (
 // doctor is `rackseed doctor` for the page: this machine's own daemon serves,
 // so its ports are taken and its answers are expected.
 func (d *daemon) doctor(ctx context.Context, req view.DoctorRequest) (view.Doctor, error) {
-	settings := &d.core.ledger.State().Settings
+	state := d.core.ledger.State()
+	settings := &state.Settings
 	so := survey.Options{
 		Interface: req.Interface, StateDir: d.opts.state, SkipSearch: !req.Search || req.Interface == "",
-		Server: settings.Provision.DHCP == site.DHCPServer, Running: true,
+		Server: settings.Provision.DHCP == site.DHCPServer, Running: true, Machines: state.Len(),
 	}
 	if req.Interface != "" {
 		if _, err := survey.Facts(req.Interface); err != nil {

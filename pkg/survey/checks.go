@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,6 +47,7 @@ type Options struct {
 	Interface string
 	Subnet    netip.Prefix // of the provisioning network; zero means not planned yet
 	StateDir  string
+	Machines  int    // how many the plan has; zero means not planned yet
 	Ports     []Port // nil means the standard ones
 	// Server says that addresses are going to be given, so that another
 	// server is a failure and not a fact. SkipSearch leaves out the 12 s of
@@ -79,6 +81,9 @@ func Checks(ctx context.Context, o Options) []Finding {
 		all = append(all, f)
 	}
 	all = append(all, checkServers(ctx, o), checkFirewall(ctx, o), checkDisk(o.StateDir), checkClock())
+	if limit, ok := neighbourLimit(); ok {
+		all = append(all, judgeNeighbours(o.Machines, limit))
+	}
 	return all
 }
 
@@ -292,6 +297,30 @@ func judgeDisk(dir string, free uint64) Finding {
 	default:
 		f.Why, f.Fix = "", ""
 	}
+	return f
+}
+
+// neighbourLimit is how many neighbours the kernel remembers at most. Network
+// namespaces do not show it.
+func neighbourLimit() (limit int, ok bool) {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
+	if err != nil {
+		return 0, false
+	}
+	limit, err = strconv.Atoi(strings.TrimSpace(string(text)))
+	return limit, err == nil
+}
+
+// judgeNeighbours leaves a quarter to BMCs, switches and whoever else speaks.
+// Seen: with the table full, machines behind a relay were not answered for 15 s.
+func judgeNeighbours(machines, limit int) Finding {
+	f := Finding{ID: "neighbours", Status: OK, What: fmt.Sprintf("the kernel remembers %d neighbours", limit)}
+	if machines <= limit*3/4 {
+		return f
+	}
+	f.Status, f.What = Warn, fmt.Sprintf("the kernel remembers %d neighbours, and the plan has %d machines", limit, machines)
+	f.Why = "with its table full it drops what is sent to the others (`neighbor table overflow` in dmesg)"
+	f.Fix = fmt.Sprintf("sysctl -w net.ipv4.neigh.default.gc_thresh3=%d net.ipv4.neigh.default.gc_thresh2=%d", 4*machines, 2*machines)
 	return f
 }
 

@@ -88,6 +88,8 @@ func TestJudgements(t *testing.T) {
 		{"room", judgeDisk("/x", 100<<30), OK},
 		{"little room", judgeDisk("/x", 1<<30), Warn},
 		{"no room", judgeDisk("/x", 1<<20), Fail},
+		{"few machines", judgeNeighbours(526, 1024), OK},
+		{"more machines than neighbours", judgeNeighbours(1200, 1024), Warn},
 		{"right clock", judgeClock(oldest().AddDate(1, 0, 0), true), OK},
 		{"lonely clock", judgeClock(oldest().AddDate(1, 0, 0), false), Warn},
 		{"dead battery", judgeClock(time.Unix(0, 0), true), Fail},
