@@ -130,6 +130,28 @@ func TestDiffSaysWhatApplyWouldRefuse(t *testing.T) {
 	same(t, "a refusal of a harmless plan", w.plan(planText, "dry_run=true").Refused, "")
 }
 
+// TestPlanKeepsTheMACsOfABusyNode: a plan takes no MAC from a machine that is
+// being installed, not even to exchange it for another's. It may bring one.
+func TestPlanKeepsTheMACsOfABusyNode(t *testing.T) {
+	const mac1, mac2 = "52:54:00:00:00:01", "52:54:00:00:00:02"
+	const words = "the plan takes MAC " + mac1 + " from d1, which is being installed: wait for it, or `rackseed disarm d1` first"
+	exchanged := strings.NewReplacer(mac1, mac2, mac2, mac1).Replace(planText)
+	changed := strings.ReplaceAll(planText, mac1, "52:54:00:00:00:09")
+	w := planned(t)
+	w.arm("d1")
+	same(t, "a refusal while it is only armed", w.plan(exchanged, "dry_run=true").Refused, "")
+	w.boot(atD1, askD1)
+	before := w.seq()
+	for name, text := range map[string]string{"exchanged": exchanged, "changed": changed} {
+		same(t, "said of a dry run, "+name, w.plan(text, "dry_run=true").Refused, words)
+		same(t, "said, "+name, w.problem("PUT", "/api/v1/plan?name=site.yaml", text, 409, "refused").Detail, words)
+	}
+	w.nothingHappened(before)
+	same(t, "a plan with one more MAC is applied", w.plan(strings.ReplaceAll(planText, `"`+mac1+`"`, `"52:54:00:00:00:09", "`+mac1+`"`), "").Applied, true)
+	w.call("POST", "/api/v1/disarm", `{"selector": "d1", "by": "ops"}`)
+	same(t, "the exchange is applied once it is disarmed", w.plan(exchanged, "").Applied, true)
+}
+
 func TestArmAndDisarm(t *testing.T) {
 	w := planned(t)
 	r := decode[view.ArmResult](t, w.call("POST", "/api/v1/arm", `{"selector": "role=deb", "by": "ops@laptop", "reason": "first batch", "for": 3600000000000}`))

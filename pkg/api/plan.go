@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,8 +113,8 @@ func describe(bodies []site.Body) []string {
 	return words
 }
 
-// MayApply refuses a plan that takes away what is being installed, or under
-// which what was adopted no longer makes sense.
+// MayApply refuses a plan that takes away what is being installed, or a MAC of
+// it, or under which what was adopted no longer makes sense.
 func MayApply(s *site.State, p *site.Plan, bodies []site.Body) error {
 	if err := busyNodes(s, bodies); err != nil {
 		return err
@@ -134,8 +135,9 @@ func MayApply(s *site.State, p *site.Plan, bodies []site.Body) error {
 	return discovery.FitsPlan(p, kept)
 }
 
-// busyNodes refuses to take a node away while its install runs: the machine
-// would be left without a daemon that knows it.
+// busyNodes refuses to take a node, or a MAC of it, away while its install
+// runs: the machine would be left without a daemon that knows it, or be told
+// what another is to be told.
 func busyNodes(s *site.State, bodies []site.Body) error {
 	for _, b := range bodies {
 		m, ok := s.Machine(b.Subject())
@@ -149,6 +151,9 @@ func busyNodes(s *site.State, bodies []site.Body) error {
 		case site.NodePlanned:
 			if m.Node.Adopted && !b.Node.Adopted {
 				return install.Refusal(fmt.Sprintf("the plan takes %s over, which was adopted and is being installed: wait for it, or `rackseed disarm %s` first", name, name))
+			}
+			if i := slices.IndexFunc(m.Node.MACs, func(mac site.MAC) bool { return !slices.Contains(b.Node.MACs, mac) }); i >= 0 {
+				return install.Refusal(fmt.Sprintf("the plan takes MAC %s from %s, which is being installed: wait for it, or `rackseed disarm %s` first", m.Node.MACs[i], name, name))
 			}
 		}
 	}
