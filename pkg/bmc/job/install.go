@@ -138,6 +138,7 @@ type turn struct {
 	settled bool // its boot device was looked at after the install
 	note    string
 	ladder  ladder
+	expires time.Time // its arming, as last seen; zero if it was not
 
 	stopTape func() // of its console; nil before it was begun
 }
@@ -305,6 +306,9 @@ func (t *turn) watch(ctx context.Context, arrival time.Duration, cause error) (b
 		if err != nil {
 			return batch.Outcome{}, err
 		}
+		if m.Phase == site.PhaseArmed {
+			t.expires = m.Arming.Until
+		}
 		if over, out, err := t.over(m, n, cause); over {
 			return out, err
 		}
@@ -427,11 +431,26 @@ func (t *turn) over(m *site.Machine, n site.JobNode, cause error) (bool, batch.O
 	case left(n, m) == lost && cause != nil:
 		return true, batch.Outcome{}, cause
 	case left(n, m) == lost:
-		return fail(fmt.Sprintf("`rackseed events` says who did that; `rackseed install %s` arms it again", t.node), "it was disarmed, or its arming ran out, before it was installed")
+		fix, why := t.waitedInVain(m)
+		return fail(fix, "%s", why)
 	case m.Phase == site.PhasePlanned:
 		return fail(fmt.Sprintf("`rackseed install %s` arms it again", t.node), "its install was given up: somebody disarmed it")
 	}
 	return false, batch.Outcome{}, nil
+}
+
+// waitedInVain says what ended an arming that no installer used up, and what
+// to do.
+func (t *turn) waitedInVain(m *site.Machine) (fix, why string) {
+	who := fmt.Sprintf("`rackseed events` says who did that; `rackseed install %s` arms it again", t.node)
+	switch {
+	case t.expires.IsZero(): // it ended while no daemon watched
+		return who, "it was disarmed, or its arming ran out, before it was installed"
+	case m.Since.Before(t.expires):
+		return who, "it was disarmed before its installer came"
+	}
+	fix = fmt.Sprintf("is it on, does it boot from the network, and is its MAC the plan's? `rackseed explain %s` says what it would be told; `rackseed install %s` arms it again", t.node, t.node)
+	return fix, "its arming ran out before its installer came"
 }
 
 func stageOf(m *site.Machine) string {

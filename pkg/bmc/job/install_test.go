@@ -295,6 +295,52 @@ func TestInstallWithoutPower(t *testing.T) {
 	})
 }
 
+// TestInstallNeverCame: of a machine that waited in vain it is said whether
+// its time was over or somebody took its arming back, and what to do.
+func TestInstallNeverCame(t *testing.T) {
+	for _, tt := range []struct {
+		name, says, fix string
+		disarm          bool
+	}{
+		{"its time was over", "its arming ran out before its installer came", "is its MAC the plan's? `rackseed explain a` says", false},
+		{"somebody disarmed it", "it was disarmed before its installer came", "`rackseed events` says who did that", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHall(t, nil)
+				r, stop := h.runner()
+				defer stop()
+				j := h.start(r, view.JobOptions{NoPower: true, Window: time.Hour})
+				time.Sleep(30 * time.Minute) // of the bubble's clock, as below
+				if tt.disarm {
+					h.apply(site.Disarmed{Node: "a", By: "ops"}, site.Disarmed{Node: "b", By: "ops"}, site.Disarmed{Node: "c", By: "ops"})
+				} else {
+					time.Sleep(30 * time.Minute)
+					h.expire()
+				}
+				got := finished(t, r, j.ID)
+				if outcome(got) != "ended: a failed, b failed, c failed" {
+					t.Error(outcome(got))
+				}
+				if a := got.Results[0]; a.Message != tt.says || !strings.Contains(a.Fix, tt.fix) {
+					t.Errorf("it says %q, and to do %q", a.Message, a.Fix)
+				}
+			})
+		})
+	}
+}
+
+// expire takes back what ran out, as the daemon's clock does.
+func (h *hall) expire() {
+	h.t.Helper()
+	_, err := h.do(h.t.Context(), func(s *site.State, now time.Time) ([]site.Body, error) {
+		return install.RealTime.Expire(s, now, time.Time{}), nil
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // TestResumeInstallsNothingTwice: asked to go on, a job arms again what failed,
 // and leaves alone what it installed, whatever came after.
 func TestResumeInstallsNothingTwice(t *testing.T) {
