@@ -32,7 +32,8 @@ func (h *Machine) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	log := h.Log.With("node", m.Node.Name, "attempt", m.Attempt.Number)
 	if !h.belongs(s, m, from) {
-		log.Warn("an answer file was asked for from an address that is not the node's", "addr", from)
+		log.Warn("an answer file was asked for from an address that is not the node's", "addr", from,
+			"then", "if another DHCP server gave it that one, `rackseed doctor` names the other server: switch it off, or serve beside it with --dhcp proxy; then start the machine again")
 		http.Error(w, errGone.Error(), http.StatusNotFound)
 		return
 	}

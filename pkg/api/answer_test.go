@@ -78,7 +78,7 @@ func TestWrongTokensLookAlike(t *testing.T) {
 		}
 	}
 	w.nothingHappened(before)
-	contains(t, "the log", w.log.String(), "an answer file was asked for from an address that is not the node's")
+	contains(t, "the log", w.log.String(), "an answer file was asked for from an address that is not the node's", "`rackseed doctor` names the other server", "--dhcp proxy")
 	same(t, "the right token", w.get(atD1, "/answer/"+token+"/preseed.cfg").Code, http.StatusOK)
 }
 
