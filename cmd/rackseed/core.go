@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/rackseed/rackseed/pkg/api"
 	"github.com/rackseed/rackseed/pkg/bmc/redfish"
 	"github.com/rackseed/rackseed/pkg/bootplan"
@@ -167,15 +169,35 @@ func siteImage(i image.Image) site.Image {
 // withClient runs a command against the daemon of a state directory, or, if
 // none runs, against the directory itself.
 func withClient(ctx context.Context, g *globals, use func(*client.Client) error) error {
+	_, err := withEither(ctx, g, use)
+	return err
+}
+
+// withEither is withClient, and says whether a daemon runs.
+func withEither(ctx context.Context, g *globals, use func(*client.Client) error) (daemon bool, err error) {
 	cl := client.Unix(g.socket())
-	err := daemonAnswers(ctx, cl)
-	if err == nil {
-		return use(cl)
+	switch err := daemonAnswers(ctx, cl); {
+	case err == nil:
+		return true, use(cl)
+	case !errors.Is(err, client.ErrNoDaemon):
+		return true, err
 	}
-	if !errors.Is(err, client.ErrNoDaemon) {
+	return false, withState(ctx, g, use)
+}
+
+// withWire is withClient for commands whose text says what machines are told:
+// where no daemon runs, they get no answer, which is said behind the text.
+func withWire(c *cobra.Command, g *globals, use func(*client.Client) error) error {
+	daemon, err := withEither(c.Context(), g, use)
+	if err != nil || daemon || g.json {
 		return err
 	}
-	return withState(ctx, g, use)
+	start := "rackseed serve"
+	if g.state != defaultState() {
+		start += " --state " + shellWord(g.state)
+	}
+	_, err = fmt.Fprintf(c.ErrOrStderr(), "note: no daemon runs with state %s, so machines get no answer now: `%s` starts one\n", g.state, start)
+	return err
 }
 
 // patience is how long a daemon may take to say that it is there. One that

@@ -311,14 +311,17 @@ func newExplainCommand(g *globals) *cobra.Command {
 				}
 				return printExplanation(c, g, e)
 			}
-			return withClient(c.Context(), g, func(cl *client.Client) error {
-				var e view.Explanation
-				var err error
-				if at > 0 {
-					e, err = cl.ExplainAt(c.Context(), args[0], at)
-				} else {
-					e, err = cl.Explain(c.Context(), args[0])
-				}
+			if at > 0 {
+				return withClient(c.Context(), g, func(cl *client.Client) error {
+					e, err := cl.ExplainAt(c.Context(), args[0], at)
+					if err != nil {
+						return err
+					}
+					return printExplanation(c, g, e)
+				})
+			}
+			return withWire(c, g, func(cl *client.Client) error {
+				e, err := cl.Explain(c.Context(), args[0])
 				if err != nil {
 					return err
 				}

@@ -124,7 +124,7 @@ func (f *installFlags) run(c *cobra.Command, g *globals, selector string) error 
 // armOnly needs no daemon: the machines are installed by whichever runs when
 // they boot.
 func (f *installFlags) armOnly(c *cobra.Command, g *globals, selector string) error {
-	return withClient(c.Context(), g, func(cl *client.Client) error {
+	return withWire(c, g, func(cl *client.Client) error {
 		armed, err := cl.Arm(c.Context(), view.ArmRequest{Selector: selector, By: operatorName(), Reason: f.options.Why, For: f.options.Window})
 		if err != nil {
 			return err

@@ -20,7 +20,7 @@ func newNodeCommand(g *globals) *cobra.Command {
 		Use: "list [SELECTOR]", Short: "List machines", Args: cobra.MaximumNArgs(1),
 		Example: "  rackseed node list\n  rackseed node list 'role=compute & state=failed' --json",
 		RunE: func(c *cobra.Command, args []string) error {
-			return withClient(c.Context(), g, func(cl *client.Client) error {
+			return withWire(c, g, func(cl *client.Client) error {
 				nodes, err := cl.Nodes(c.Context(), strings.Join(args, ""))
 				if err != nil {
 					return err
@@ -36,7 +36,7 @@ func newNodeCommand(g *globals) *cobra.Command {
 		Use: "show NODE|MAC", Short: "Show one machine", Args: cobra.ExactArgs(1),
 		Example: "  rackseed node show cs-controller-01\n  rackseed node show 52:54:00:12:34:56 --json",
 		RunE: func(c *cobra.Command, args []string) error {
-			return withClient(c.Context(), g, func(cl *client.Client) error {
+			return withWire(c, g, func(cl *client.Client) error {
 				n, err := cl.Node(c.Context(), args[0])
 				if err != nil {
 					return err

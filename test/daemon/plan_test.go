@@ -21,7 +21,11 @@ func TestPlanThatLeavesOutABusyNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	says(t, p.must("node", "show", "n1"), "booting")
+	shown := p.must("node", "show", "n1")
+	says(t, shown, "booting")
+	if strings.Contains(shown, "no daemon") {
+		t.Errorf("the daemon runs, and it is said:\n%s", shown)
+	}
 	text, err := os.ReadFile(p.plan)
 	if err != nil {
 		t.Fatal(err)
