@@ -160,18 +160,28 @@ func busyNodes(s *site.State, bodies []site.Body) error {
 	return nil
 }
 
+// textInForce is the plan in force as it was written; what went wrong is
+// answered.
+func (h *Operator) textInForce(w http.ResponseWriter, digest string) (text string, ok bool) {
+	text, err := h.PlanTexts.Text(digest)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		h.fail(w, codeNotFound, errors.New("the text of the plan in force was not kept here: open its file"))
+		return "", false
+	case err != nil:
+		h.fail(w, codeFailed, fmt.Errorf("reading the plan in force: %w", err))
+		return "", false
+	}
+	return text, true
+}
+
 // planText gives the plan in force as it was written.
 func (h *Operator) planText(w http.ResponseWriter, _ *http.Request) {
 	digest := h.Ledger.State().PlanDigest
 	text := ""
 	if digest != "" {
-		var err error
-		switch text, err = h.PlanTexts.Text(digest); {
-		case errors.Is(err, fs.ErrNotExist):
-			h.fail(w, codeNotFound, errors.New("the text of the plan in force was not kept here: open its file"))
-			return
-		case err != nil:
-			h.fail(w, codeFailed, fmt.Errorf("reading the plan in force: %w", err))
+		var ok bool
+		if text, ok = h.textInForce(w, digest); !ok {
 			return
 		}
 	}

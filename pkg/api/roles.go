@@ -1,9 +1,6 @@
 package api
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"net/http"
 
 	"github.com/rackseed/rackseed/pkg/view"
@@ -22,13 +19,8 @@ func (h *Operator) editRole(w http.ResponseWriter, r *http.Request) {
 	if !h.decode(w, r, &req) {
 		return
 	}
-	text, err := h.PlanTexts.Text(h.Ledger.State().PlanDigest)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		h.fail(w, codeNotFound, errors.New("the text of the plan in force was not kept here: open its file"))
-		return
-	case err != nil:
-		h.fail(w, codeFailed, fmt.Errorf("reading the plan in force: %w", err))
+	text, ok := h.textInForce(w, h.Ledger.State().PlanDigest)
+	if !ok {
 		return
 	}
 	result, err := h.EditRole(text, req)
