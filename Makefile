@@ -77,7 +77,7 @@ e2e: loaders agent ## real unattended installs in QEMU; artifacts/ keeps their l
 	@hack/debian-packages.sh clients firmware install
 	@hack/e2e.sh
 
-e2e-rack: loaders ## two machines installed by their BMCs alone, one of them twice: an hour
+e2e-rack: loaders ## two machines installed by their BMCs alone, one of them twice: twenty minutes
 	@hack/debian-packages.sh clients firmware install bmc
 	@E2E_RACK=1 hack/e2e.sh -run TestRackInstallsItself
 

@@ -15,7 +15,7 @@ import (
 	"github.com/rackseed/rackseed/internal/lab"
 )
 
-// Without KVM an install takes half an hour.
+// Without KVM an install takes a quarter of an hour on a quiet machine, and several times that on a busy one.
 const (
 	installTime = 50 * time.Minute
 	bootTime    = 10 * time.Minute

@@ -215,7 +215,7 @@ func (r *rack) state(t *testing.T, m *server) (shown struct {
 // that is too small; it is explained, repaired, and the rest goes on.
 func TestRackInstallsItself(t *testing.T) {
 	if os.Getenv("E2E_RACK") == "" {
-		t.Skip("needs E2E_RACK=1: two installs take the better part of an hour; make e2e-rack")
+		t.Skip("needs E2E_RACK=1: two installs take twenty minutes; make e2e-rack")
 	}
 	bios, uefi := newServer(1, lab.BIOS), newServer(2, lab.UEFIPXE)
 	r := newRack(t, bios, uefi)
